@@ -1,0 +1,53 @@
+"""What a frame is, and what a source of frames promises.
+
+A source gives random access to the frames of one or more scenes in temporal order. Everything above
+it (clips, splits, the Grain pipeline, evaluation) knows only this protocol, so a new layout on disk
+is one new file.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+
+class Frame(NamedTuple):
+    """One RGB-D frame.
+
+    Attributes:
+        image: `(H, W, 3)` uint8, RGB.
+        depth: `(H, W)` float32, metres along the optical axis; 0 where there is no reading.
+        scene: the scene's name.
+        index: the frame's number within its scene, as the source numbers it.
+        pose: `(4, 4)` float64 camera-to-world, OpenCV axes (x right, y down, z forward), metres; or None.
+        intrinsics: `(3, 3)` float64 pinhole matrix in pixels of `image`, the centre of the top left
+            pixel at (0, 0); or None.
+    """
+
+    image: np.ndarray
+    depth: np.ndarray
+    scene: str
+    index: int
+    pose: np.ndarray | None = None
+    intrinsics: np.ndarray | None = None
+
+
+class FrameSource(Protocol):
+    """Random access to frames. Positions 0..len-1; each scene is one range of positions in temporal order."""
+
+    @property
+    def scenes(self) -> Mapping[str, range]:
+        """Scene name -> its positions. The ranges are disjoint and cover the source."""
+        ...
+
+    def first_index(self, scene: str) -> int:
+        """The number (`Frame.index`) of the scene's first frame; the others follow without gaps."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, position: int) -> Frame: ...
+
+
+class DataError(Exception):
+    """Input that can't be used. The message says what, where and what to do; it is shown without a traceback."""
