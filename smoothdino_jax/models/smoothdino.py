@@ -1,0 +1,261 @@
+"""SmoothDINO: encode → step → decode.
+
+    frame ─► pad + normalise ─► encoder (frozen) ─► four levels of features ─┐
+                                                                             ├─► adapter ─► decoder (frozen) ─► depth
+    previous frame ─► phase correlation ─► (dx, dy, response) ───────────────┘
+
+Everything here is a pure function of the weights and its arguments. The public methods run compiled, cached
+by shape; inside somebody's own `jax.jit` they are simply part of the program.
+"""
+
+import dataclasses
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Bool, Complex, Float
+
+from smoothdino_jax.models import phase_correlation as pc
+from smoothdino_jax.models.adapters import Adapter, AdapterConfig, AdapterState, adapt_clip
+from smoothdino_jax.models.dpt import Decoder, DecoderConfig, resize_depth
+from smoothdino_jax.models.phase_correlation import Shift
+from smoothdino_jax.models.vit import Encoder, EncoderConfig, Features
+
+# ImageNet's statistics in 0..255, what DINOv2 was trained with.
+_MEAN = np.array([123.675, 116.28, 103.53], np.float32)
+_STD = np.array([58.395, 57.12, 57.375], np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class SmoothDINOConfig:
+    """The whole model.
+
+    Attributes:
+        encoder: see `EncoderConfig`.
+        decoder: see `DecoderConfig`.
+        adapter: see `AdapterConfig`; None for the vanilla depther.
+        window: Hann window in the phase correlation; False for the paper's form.
+    """
+
+    encoder: EncoderConfig
+    decoder: DecoderConfig
+    adapter: AdapterConfig | None = None
+    window: bool = True
+
+    @classmethod
+    def from_dict(cls, fields: dict) -> "SmoothDINOConfig":
+        """Reads what `dataclasses.asdict` wrote; unknown fields raise TypeError with their names."""
+        fields = dict(fields)
+        adapter = fields.pop("adapter", None)
+        return cls(
+            encoder=EncoderConfig(**fields.pop("encoder")),
+            decoder=DecoderConfig(**fields.pop("decoder")),
+            adapter=None if adapter is None else AdapterConfig(**adapter),
+            **fields,
+        )
+
+
+class State(NamedTuple):
+    """What a batch of streams remembers from frame to frame.
+
+    Attributes:
+        adapter: the adapter's own state.
+        spectrum: `(B, H', W'/2+1)` complex64, of the previous frame, for the phase correlation.
+        fresh: `(B,)` bool, True where the stream has no past (set an element to start that stream anew).
+        shift: `Shift` found at the last step, pixels; zero for a stream's first frame.
+    """
+
+    adapter: AdapterState
+    spectrum: Complex[Array, "b h w"]
+    fresh: Bool[Array, "b"]
+    shift: Shift
+
+
+def _compiled(*static: str):
+    """Makes a pure method of a module run under `jax.jit`, its weights passed as arguments."""
+
+    def wrap(method):
+        @functools.partial(jax.jit, static_argnums=0, static_argnames=static)
+        def run(graph, weights, *args, **kwargs):
+            return method(nnx.merge(graph, weights), *args, **kwargs)
+
+        @functools.wraps(method)
+        def call(self, *args, **kwargs):
+            return run(*nnx.split(self), *args, **kwargs)
+
+        return call
+
+    return wrap
+
+
+class SmoothDINO(nnx.Module):
+    """The model: `model(images)` per frame, `model.step(images, state)` along a stream."""
+
+    def __init__(self, config: SmoothDINOConfig, rngs: nnx.Rngs):
+        if config.encoder.width != config.decoder.width:
+            raise ValueError(
+                f"encoder width {config.encoder.width} and decoder width {config.decoder.width} differ"
+            )
+        self.config = config
+        self.encoder = Encoder(config.encoder, rngs)
+        self.decoder = Decoder(config.decoder, rngs)
+        self.adapter = None if config.adapter is None else Adapter(config.adapter, rngs)
+
+    @_compiled()
+    def encode(self, images: Array) -> tuple[Features, ...]:
+        """Features of a batch of frames.
+
+        Args:
+            images: `(B, H, W, 3)` RGB, uint8 or float in 0..255, any size.
+
+        Returns:
+            Four `Features(patches (B, h, w, C), cls (B, C))`, h = ceil(H / 14), w = ceil(W / 14).
+        """
+        return self.encoder(normalise(images, self.config.encoder.patch))
+
+    def decode(
+        self, features: tuple[Features, ...], size: tuple[int, int]
+    ) -> Float[Array, "b h w"]:
+        """Depth from features.
+
+        Args:
+            features: four levels, from `encode` or the adapter.
+            size: `(H, W)` of the frames. As the reference does, the depth of the padded frame is
+                resized to this size without cutting the padding off.
+
+        Returns:
+            `(B, H, W)` float32 metres.
+        """
+        return self._decode(features, size=tuple(size))
+
+    @_compiled("size")
+    def _decode(self, features, *, size):
+        return resize_depth(self.decoder(features), size)
+
+    @_compiled()
+    def __call__(self, images: Array) -> Float[Array, "b h w"]:
+        """Vanilla depth, frame by frame, without the adapter.
+
+        Args:
+            images: `(B, H, W, 3)` RGB, uint8 or float in 0..255.
+
+        Returns:
+            `(B, H, W)` float32 metres.
+        """
+        return self.decode(self.encode(images), images.shape[1:3])
+
+    def init_state(self, images: Array) -> State:
+        """The state of streams that have seen nothing yet.
+
+        Args:
+            images: `(B, H, W, 3)`, only the shape counts: one stream per batch element.
+        """
+        images = jax.ShapeDtypeStruct(images.shape, jnp.uint8)
+
+        def blank(images):
+            features = self.encode(images)
+            shift, spectrum = self.track(images, None)
+            memory = self._adapter().init_state(features)
+            return State(memory, spectrum, jnp.ones(images.shape[0], bool), shift)
+
+        zeros = jax.tree.map(
+            lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(blank, images)
+        )
+        return zeros._replace(fresh=jnp.ones(images.shape[0], bool))
+
+    @_compiled()
+    def step(self, images: Array, state: State) -> tuple[Float[Array, "b h w"], State]:
+        """One frame further along a batch of streams: pure, constant time and memory.
+
+        Args:
+            images: `(B, H, W, 3)` RGB, uint8 or float in 0..255; the size `init_state` was given.
+            state: from `init_state` or the last step.
+
+        Returns:
+            `(B, H, W)` float32 metres, and the state for the next frame.
+        """
+        features = self.encode(images)
+        shift, spectrum = self.track(images, state.spectrum)
+        adapted, memory, shift = self.adapt(features, shift, state.adapter, state.fresh)
+        depth = self.decode(adapted, images.shape[1:3])
+        return depth, State(memory, spectrum, jnp.zeros_like(state.fresh), shift)
+
+    def track(self, images: Array, previous: Complex[Array, "b h w"] | None):
+        """Shift since the previous frame, and this frame's spectrum to keep for the next.
+
+        Args:
+            images: `(B, H, W, 3)` RGB in 0..255.
+            previous: the previous frame's spectrum; None correlates the frame with itself.
+
+        Returns:
+            `Shift` in pixels, and the spectrum.
+        """
+        spectrum = pc.spectrum(pc.grey(images), self.config.window)
+        size = pc.transform_size(images.shape[1:3], self.config.window)
+        return pc.correlate(spectrum if previous is None else previous, spectrum, size), spectrum
+
+    def adapt(self, features, shift: Shift, memory: AdapterState, fresh: Bool[Array, "b"]):
+        """The adapter's step for streams of which some may be `fresh`: their past is the frame itself, at rest.
+
+        Returns:
+            Adapted features, the adapter's next state, and the shift in pixels that it was told.
+        """
+        adapter = self._adapter()
+
+        def restart(now, then):
+            return jnp.where(fresh.reshape(-1, *[1] * (then.ndim - 1)), now, then)
+
+        memory = jax.tree.map(restart, adapter.init_state(features), memory)
+        shift = jax.tree.map(lambda leaf: jnp.where(fresh, 0.0, leaf), shift)
+        memory, adapted = adapter(memory, features, self.in_tokens(shift))
+        return adapted, memory, shift
+
+    def adapt_clip(self, features: tuple[Features, ...], images: Array) -> tuple[Features, ...]:
+        """The same step over whole clips, for training.
+
+        Args:
+            features: four levels with leading axes `(B, T)`.
+            images: `(B, T, H, W, 3)`, the frames they come from.
+
+        Returns:
+            Adapted features, leading axes `(B, T)`.
+        """
+        batch, frames = images.shape[:2]
+        spectra = pc.spectrum(pc.grey(images.reshape(-1, *images.shape[2:])), self.config.window)
+        spectra = spectra.reshape(batch, frames, *spectra.shape[1:])
+        before = jnp.concatenate([spectra[:, :1], spectra[:, :-1]], 1)
+        size = pc.transform_size(images.shape[2:4], self.config.window)
+        shift = jax.vmap(lambda a, b: pc.correlate(a, b, size))(before, spectra)
+        swap = functools.partial(jax.tree.map, lambda leaf: jnp.swapaxes(leaf, 0, 1))
+        return swap(adapt_clip(self._adapter(), swap(features), swap(self.in_tokens(shift))))
+
+    def in_tokens(self, shift: Shift) -> Shift:
+        """`shift` in pixels to tokens, the unit that the adapter is told."""
+        patch = self.config.encoder.patch
+        return shift._replace(dx=shift.dx / patch, dy=shift.dy / patch)
+
+    def _adapter(self) -> Adapter:
+        if self.adapter is None:
+            raise ValueError(
+                "this model has no adapter: call model(images), or load a checkpoint that was trained with one"
+            )
+        return self.adapter
+
+
+def normalise(images: Array, patch: int) -> Float[Array, "b H W 3"]:
+    """ImageNet normalisation, then centred zero padding to whole patches.
+
+    Args:
+        images: `(B, H, W, 3)` RGB, uint8 or float in 0..255.
+        patch: side of a patch.
+
+    Returns:
+        `(B, H', W', 3)` float32, H' and W' the next multiples of `patch`; an odd pixel of padding goes to the
+        bottom and right.
+    """
+    images = (images.astype(jnp.float32) - _MEAN) / _STD
+    widths = [divmod(-n % patch, 2) for n in images.shape[1:3]]
+    return jnp.pad(images, ((0, 0), *[(half, half + odd) for half, odd in widths], (0, 0)))
