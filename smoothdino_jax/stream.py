@@ -19,8 +19,8 @@ class Stream:
     >>> depth = stream(frame)   # doctest: +SKIP
 
     Attributes:
-        state: the `State` after the last frame; None before the first. `state.shift` tells how far the picture
-            moved.
+        state: the `State` after the last frame; None before the first. `state.shift` tells how far the
+            picture moved.
     """
 
     def __init__(self, model: SmoothDINO):
@@ -45,8 +45,8 @@ class Stream:
             `(H, W)` float32 metres.
 
         Raises:
-            ValueError: wrong shape, smaller than 2×2, a size that changed midway, or NaN in the frame. The state is
-                left as it was.
+            ValueError: wrong shape, smaller than 2×2, a size that changed midway, or NaN in the frame. The
+                state is left as it was.
         """
         frame = np.asarray(frame)
         if frame.ndim != 3 or frame.shape[2] != 3 or min(frame.shape[:2]) < 2:

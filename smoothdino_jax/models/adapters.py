@@ -1,4 +1,4 @@
-"""The adapter: what is trained. A step function with explicit state, `(state, features, shift) -> (state, features)`.
+"""The adapter: what is trained. A step function, `(state, features, shift) -> (state, features)`.
 
 Jagnandan & Chaudhari's adapter sits between the frozen encoder and the frozen decoder: per level two 3×3
 convolutions see the current patch tokens, the previous frame's and two constant maps with the shift, and
@@ -49,12 +49,8 @@ class AdapterConfig:
 
     def __post_init__(self):
         object.__setattr__(self, "inputs", tuple(self.inputs))
-        if not self.inputs or list(self.inputs) != [
-            name for name in _INPUTS if name in self.inputs
-        ]:
-            raise ValueError(
-                f"adapter: inputs {self.inputs} must be some of {_INPUTS}, in this order"
-            )
+        if not self.inputs or list(self.inputs) != [name for name in _INPUTS if name in self.inputs]:
+            raise ValueError(f"adapter: inputs {self.inputs} must be some of {_INPUTS}, in this order")
         if self.class_token not in ("adapt", "pass"):
             raise ValueError(f'adapter: class_token is "adapt" or "pass", not {self.class_token!r}')
         if self.init not in ("zero_output", "released"):
@@ -99,9 +95,7 @@ class LevelAdapter(nnx.Module):
             self.fc_hidden = nnx.Linear(config.channels, hidden, kernel_init=first, **fc)
             self.fc_out = nnx.Linear(hidden, config.width, kernel_init=zeros, **fc)
 
-    def __call__(
-        self, current: Features, previous: Features, shift: Float[Array, "b k"]
-    ) -> Features:
+    def __call__(self, current: Features, previous: Features, shift: Float[Array, "b k"]) -> Features:
         patches = self._inputs(current.patches, previous.patches, shift[:, None, None])
         change = self.conv_out(nnx.relu(self.conv_hidden(patches)))
         cls = current.cls
@@ -160,9 +154,7 @@ class Adapter(nnx.Module):
         return features, adapted
 
 
-def adapt_clip(
-    adapter: Adapter, features: tuple[Features, ...], shifts: Shift
-) -> tuple[Features, ...]:
+def adapt_clip(adapter: Adapter, features: tuple[Features, ...], shifts: Shift) -> tuple[Features, ...]:
     """Runs the step over a clip, from a fresh state.
 
     Args:
@@ -180,5 +172,6 @@ def adapt_clip(
     def one(state, inputs):
         return nnx.merge(graph, weights)(state, *inputs)
 
-    _, adapted = jax.lax.scan(one, adapter.init_state(first), (features, at_rest))
+    # Unrolled, so that XLA drops the work of outputs that the caller does not use (a clip's first frames).
+    _, adapted = jax.lax.scan(one, adapter.init_state(first), (features, at_rest), unroll=True)
     return adapted

@@ -7,7 +7,6 @@ one output channel in metres.
 
 import dataclasses
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
@@ -85,9 +84,7 @@ class PatchUpsample(nnx.Module):
 
     def __init__(self, channels: int, factor: int, *, dtype, rngs):
         shape = (channels, factor, factor, channels)
-        init = nnx.initializers.variance_scaling(
-            1.0, "fan_in", "normal", in_axis=0, out_axis=(1, 2, 3)
-        )
+        init = nnx.initializers.variance_scaling(1.0, "fan_in", "normal", in_axis=0, out_axis=(1, 2, 3))
         self.kernel = nnx.Param(init(rngs.params(), shape))
         self.bias = nnx.Param(jnp.zeros(channels))
         self.dtype = dtype
@@ -116,9 +113,7 @@ class Reassemble(nnx.Module):
             case 2:
                 self.resize = None
             case _:
-                self.resize = _conv(
-                    channels, channels, bias=True, strides=2, dtype=dtype, rngs=rngs
-                )
+                self.resize = _conv(channels, channels, bias=True, strides=2, dtype=dtype, rngs=rngs)
         self.conv = _conv(channels, config.features, bias=False, dtype=dtype, rngs=rngs)
 
     def __call__(self, level: Features) -> Float[Array, "b h w c"]:
@@ -149,9 +144,7 @@ class Fusion(nnx.Module):
     def __init__(self, config: DecoderConfig, deepest: bool, rngs: nnx.Rngs):
         self.side = None if deepest else ResidualUnit(config, rngs)
         self.refine = ResidualUnit(config, rngs)
-        self.project = nnx.Conv(
-            config.features, config.features, (1, 1), dtype=config.dtype, rngs=rngs
-        )
+        self.project = nnx.Conv(config.features, config.features, (1, 1), dtype=config.dtype, rngs=rngs)
 
     def __call__(
         self, x: Float[Array, "b h w c"], side: Float[Array, "b i j c"] | None = None

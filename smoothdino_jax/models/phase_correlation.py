@@ -73,9 +73,7 @@ def correlate(
     # Centroid of the 5×5 around the peak, cut at the border of the surface as OpenCV cuts it.
     reach = jnp.arange(_CENTROID) - _CENTROID // 2
     rows, columns = row[:, None] + reach, column[:, None] + reach
-    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[
-        :, None
-    ]
+    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None]
     batch = jnp.arange(surface.shape[0])[:, None, None]
     near = surface[batch, rows.clip(0, height - 1)[:, :, None], columns.clip(0, width - 1)[:, None]]
     near = jnp.where(inside, near, 0.0)

@@ -51,9 +51,7 @@ def _double(x: Array, axis: int) -> Array:
     along[axis] = n
     k = jnp.arange(n, dtype=jnp.float32).reshape(along)
     before = (k / (2 * n - 1)).astype(x.dtype)  # weight of x[k-1] in sample 2k; 0 at k = 0
-    after = ((n - 1 - k) / (2 * n - 1)).astype(
-        x.dtype
-    )  # weight of x[k+1] in sample 2k+1; 0 at the end
+    after = ((n - 1 - k) / (2 * n - 1)).astype(x.dtype)  # weight of x[k+1] in sample 2k+1; 0 at the end
     first = jax.lax.slice_in_dim(x, 0, 1, axis=axis)
     last = jax.lax.slice_in_dim(x, n - 1, n, axis=axis)
     previous = jnp.concatenate([first, jax.lax.slice_in_dim(x, 0, n - 1, axis=axis)], axis)

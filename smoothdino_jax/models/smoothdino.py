@@ -1,13 +1,14 @@
 """SmoothDINO: encode → step → decode.
 
-    frame ─► pad + normalise ─► encoder (frozen) ─► four levels of features ─┐
-                                                                             ├─► adapter ─► decoder (frozen) ─► depth
-    previous frame ─► phase correlation ─► (dx, dy, response) ───────────────┘
+    frame ─► pad + normalise ─► encoder (frozen) ─► features ─┐
+                                                              ├─► adapter ─► decoder (frozen) ─► depth
+    previous frame ─► phase correlation ─► shift, response ───┘
 
 Everything here is a pure function of the weights and its arguments. The public methods run compiled, cached
 by shape; inside somebody's own `jax.jit` they are simply part of the program.
 """
 
+import copy
 import dataclasses
 import functools
 from typing import NamedTuple
@@ -74,25 +75,12 @@ class State(NamedTuple):
     shift: Shift
 
 
-def _compiled(*static: str):
-    """Makes a pure method of a module run under `jax.jit`, its weights passed as arguments."""
-
-    def wrap(method):
-        @functools.partial(jax.jit, static_argnums=0, static_argnames=static)
-        def run(graph, weights, *args, **kwargs):
-            return method(nnx.merge(graph, weights), *args, **kwargs)
-
-        @functools.wraps(method)
-        def call(self, *args, **kwargs):
-            return run(*nnx.split(self), *args, **kwargs)
-
-        return call
-
-    return wrap
-
-
 class SmoothDINO(nnx.Module):
-    """The model: `model(images)` per frame, `model.step(images, state)` along a stream."""
+    """The model: `model(images)` per frame, `model.step(images, state)` along a stream.
+
+    A module is a pytree, so under `jax.jit` its weights are arguments of the compiled program: other weights of
+    the same shapes do not compile again.
+    """
 
     def __init__(self, config: SmoothDINOConfig, rngs: nnx.Rngs):
         if config.encoder.width != config.decoder.width:
@@ -104,7 +92,30 @@ class SmoothDINO(nnx.Module):
         self.decoder = Decoder(config.decoder, rngs)
         self.adapter = None if config.adapter is None else Adapter(config.adapter, rngs)
 
-    @_compiled()
+    def vanilla(self) -> "SmoothDINO":
+        """This model without its adapter; the weights are shared."""
+        return self._with(None, dataclasses.replace(self.config, adapter=None))
+
+    def with_adapter(
+        self, adapter: AdapterConfig, rngs: nnx.Rngs, window: bool | None = None
+    ) -> "SmoothDINO":
+        """This model with a new, untrained adapter in place of its own; the other weights are shared.
+
+        Args:
+            adapter: configuration of the new adapter.
+            rngs: for its first layers.
+            window: Hann window in the phase correlation; None leaves it as it is.
+        """
+        window = self.config.window if window is None else window
+        config = dataclasses.replace(self.config, adapter=adapter, window=window)
+        return self._with(Adapter(adapter, rngs), config)
+
+    def _with(self, adapter: Adapter | None, config: SmoothDINOConfig) -> "SmoothDINO":
+        model = copy.copy(self)
+        model.adapter, model.config = adapter, config
+        return model
+
+    @jax.jit
     def encode(self, images: Array) -> tuple[Features, ...]:
         """Features of a batch of frames.
 
@@ -116,9 +127,7 @@ class SmoothDINO(nnx.Module):
         """
         return self.encoder(normalise(images, self.config.encoder.patch))
 
-    def decode(
-        self, features: tuple[Features, ...], size: tuple[int, int]
-    ) -> Float[Array, "b h w"]:
+    def decode(self, features: tuple[Features, ...], size: tuple[int, int]) -> Float[Array, "b h w"]:
         """Depth from features.
 
         Args:
@@ -131,11 +140,11 @@ class SmoothDINO(nnx.Module):
         """
         return self._decode(features, size=tuple(size))
 
-    @_compiled("size")
+    @functools.partial(jax.jit, static_argnames="size")
     def _decode(self, features, *, size):
         return resize_depth(self.decoder(features), size)
 
-    @_compiled()
+    @jax.jit
     def __call__(self, images: Array) -> Float[Array, "b h w"]:
         """Vanilla depth, frame by frame, without the adapter.
 
@@ -161,12 +170,10 @@ class SmoothDINO(nnx.Module):
             memory = self._adapter().init_state(features)
             return State(memory, spectrum, jnp.ones(images.shape[0], bool), shift)
 
-        zeros = jax.tree.map(
-            lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(blank, images)
-        )
+        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(blank, images))
         return zeros._replace(fresh=jnp.ones(images.shape[0], bool))
 
-    @_compiled()
+    @jax.jit
     def step(self, images: Array, state: State) -> tuple[Float[Array, "b h w"], State]:
         """One frame further along a batch of streams: pure, constant time and memory.
 
@@ -177,7 +184,21 @@ class SmoothDINO(nnx.Module):
         Returns:
             `(B, H, W)` float32 metres, and the state for the next frame.
         """
-        features = self.encode(images)
+        return self.advance(self.encode(images), images, state)
+
+    def advance(
+        self, features: tuple[Features, ...], images: Array, state: State
+    ) -> tuple[Float[Array, "b h w"], State]:
+        """`step` for who has the features already, such as an evaluation of several adapters on one encoder.
+
+        Args:
+            features: of `images`, from `encode`.
+            images: `(B, H, W, 3)` RGB in 0..255.
+            state: from `init_state` or the last step.
+
+        Returns:
+            As `step`.
+        """
         shift, spectrum = self.track(images, state.spectrum)
         adapted, memory, shift = self.adapt(features, shift, state.adapter, state.fresh)
         depth = self.decode(adapted, images.shape[1:3])
@@ -198,7 +219,7 @@ class SmoothDINO(nnx.Module):
         return pc.correlate(spectrum if previous is None else previous, spectrum, size), spectrum
 
     def adapt(self, features, shift: Shift, memory: AdapterState, fresh: Bool[Array, "b"]):
-        """The adapter's step for streams of which some may be `fresh`: their past is the frame itself, at rest.
+        """The adapter's step for streams of which some are `fresh`: their past is the frame itself.
 
         Returns:
             Adapted features, the adapter's next state, and the shift in pixels that it was told.
@@ -240,7 +261,7 @@ class SmoothDINO(nnx.Module):
     def _adapter(self) -> Adapter:
         if self.adapter is None:
             raise ValueError(
-                "this model has no adapter: call model(images), or load a checkpoint that was trained with one"
+                "this model has no adapter: call model(images), or load a checkpoint trained with one"
             )
         return self.adapter
 

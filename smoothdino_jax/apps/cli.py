@@ -1,0 +1,52 @@
+"""The `smoothdino` command. Each subcommand is a module here with `add_parser`, listed in `_COMMANDS`."""
+
+import argparse
+import importlib.metadata
+import sys
+from collections.abc import Sequence
+
+from smoothdino_jax.apps import convert, video
+from smoothdino_jax.data.frames import DataError
+
+# In the order of `smoothdino --help`.
+_COMMANDS = (convert, video)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        argv: the arguments; None for the process's own.
+
+    Returns:
+        The exit code: 0, 2 for input that can't be used (one line on stderr says why), 130 when interrupted.
+    """
+    args = _parser().parse_args(argv)
+    try:
+        args.run(args)
+    except DataError as error:
+        print(f"smoothdino {args.command}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"smoothdino {args.command}: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="smoothdino",
+        description="Temporally smoothed metric depth from video: DINOv2 and DPT, frozen, with a small "
+        "trained adapter between them.",
+        epilog="smoothdino COMMAND --help explains a command, with examples.",
+    )
+    version = importlib.metadata.version("smoothdino-jax")
+    parser.add_argument("--version", action="version", version=f"smoothdino-jax {version}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command in _COMMANDS:
+        command.add_parser(commands)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""What `train.py` and `eval.py` share: flags, and errors that people can read."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from absl import app, flags, logging
+from ml_collections import ConfigDict, config_flags
+
+from smoothdino_jax.data.frames import DataError
+from smoothdino_jax.monitor import TrainingDiverged
+from smoothdino_jax.weights.checkpoints import CheckpointError
+from smoothdino_jax.weights.errors import WeightsError
+
+
+def run(main: Callable[[ConfigDict, Path], object], doc: str) -> None:
+    """Runs `main(config, workdir)` from the command line.
+
+    Bad input ends with one line on standard error and exit code 2; Ctrl-C says how to go on.
+
+    Args:
+        main: the program.
+        doc: its help text.
+    """
+    sys.modules["__main__"].__doc__ = doc
+    config = config_flags.DEFINE_config_file(
+        "config", None, "Configuration file, see configs/.", lock_config=True
+    )
+    workdir = flags.DEFINE_string("workdir", None, "Folder for everything that is written.")
+    flags.mark_flags_as_required(["config", "workdir"])
+
+    def start(argv: list[str]) -> None:
+        if len(argv) > 1:
+            _fail(f"unexpected argument {argv[1]!r}; options look like --config.train.steps=100")
+        logging.set_verbosity(logging.WARNING)  # Orbax and JAX tell of their inner life below that
+        logging.get_absl_handler().setFormatter(None)
+        try:
+            main(config.value, Path(workdir.value))
+        except (DataError, WeightsError, CheckpointError, TrainingDiverged, ValueError, TypeError) as error:
+            if os.environ.get("SMOOTHDINO_TRACEBACK"):
+                raise
+            _fail(str(error))
+        except KeyboardInterrupt:
+            _fail("interrupted; the same command goes on from the last checkpoint", code=130)
+
+    app.run(start, flags_parser=_parse)
+
+
+def _parse(argv: list[str]) -> list[str]:
+    # ml_collections raises for a wrong --config.field while flags are parsed; absl would show a traceback.
+    try:
+        return app.parse_flags_with_usage(argv)
+    except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+        _fail(f"{error} (all fields: smoothdino_jax/config.py)")
+
+
+def _fail(message: str, code: int = 2) -> None:
+    sys.stderr.write(f"error: {message}\n")
+    sys.exit(code)

@@ -1,0 +1,72 @@
+"""Every field of an experiment with its default. The files in `configs/` start from here."""
+
+from ml_collections import ConfigDict
+
+
+def default_config() -> ConfigDict:
+    """The defaults, locked: a field that does not exist is an error, in a file and on the command line."""
+    config = ConfigDict()
+    config.seed = 0
+
+    config.model = model = ConfigDict()
+    # A model folder (from `smoothdino convert` or from training), "tiny-synthetic" for the embedded one, or ""
+    # to start from random weights with `encoder` and `decoder` below.
+    model.checkpoint = "tiny-synthetic"
+    # Fields of EncoderConfig and DecoderConfig, used with checkpoint="" alone.
+    model.encoder = ConfigDict()
+    model.decoder = ConfigDict()
+    model.dtype = "float32"  # compute: "float32" or "bfloat16"
+    model.window = True  # Hann window in the phase correlation; False for the paper's form
+    model.keep_adapter = False  # go on training the checkpoint's adapter instead of a new one
+    model.adapter = adapter = ConfigDict()
+    adapter.inputs = ("current", "previous", "shift", "response")
+    adapter.hidden = 0  # channels of the hidden layer; 0 for the encoder's width
+    adapter.class_token = "adapt"  # or "pass"
+    adapter.init = "zero_output"  # or "released": every weight zero, so that biases alone train
+
+    config.data = data = ConfigDict()
+    data.source = ConfigDict({"name": ""})  # see smoothdino_jax.data.open_source; a config file sets it
+    data.split = ConfigDict({"how": ""})  # see smoothdino_jax.data.make_split
+    data.size = (0, 0)  # working (height, width); (0, 0) leaves the frames as they are
+    data.clip_length = 2
+    data.stride = 1
+    data.threads = 2  # that read and decode
+    data.prefetch = 4  # batches held ready
+    data.workers = 0  # processes for the above; 0 for none
+    data.cache_bytes = 2**30  # for decoded frames
+    data.augment = False
+    # Fields of data.pipeline.Augment.
+    data.augmentation = ConfigDict(
+        {"flip": 0.5, "reverse": 0.5, "brightness": 0.2, "contrast": 0.2, "gamma": 0.2, "colour": 0.1}
+    )
+
+    config.train = train = ConfigDict()
+    train.trainable = ("adapter",)  # any of "adapter", "decoder", "encoder"; ("all",) for all three
+    train.batch_size = 10  # clips, over all devices
+    train.epochs = 10.0
+    train.steps = 0  # optimiser steps; overrides `epochs` unless 0
+    train.optimizer = "adam"  # or "adamw"
+    train.learning_rate = 1e-5
+    train.weight_decay = 0.0  # with "adamw"
+    train.schedule = "constant"  # or "cosine", to zero
+    train.warmup_steps = 0
+    train.clip_norm = 0.0  # of the gradient, globally; 0 for none
+    train.accumulate = 1  # batches per optimiser step
+    train.loss = "mse"  # or "log_l1"
+    train.regulariser = "features"  # what λ weighs: change of "features" (paper) or of "depth" (released)
+    train.regulariser_weight = 0.0  # λ; the paper's is 0.1
+    train.validations_per_epoch = 4
+    train.validation_frames = 0  # at most so many; 0 for all
+    train.checkpoints_to_keep = 2
+    train.export = "last"  # which weights go to WORKDIR/model: "last" or "best" (by validation MSE)
+
+    config.eval = evaluation = ConfigDict()
+    evaluation.batch_size = 1  # streams side by side
+    # Frames of a stream that are run but not scored; the first has no past, so it would say nothing of an
+    # adapter. All rows are scored on the same frames.
+    evaluation.warmup = 1
+    evaluation.name = "adapter"  # the row of WORKDIR's own model
+    evaluation.checkpoints = ""  # further rows: "name=folder,name=folder"
+    evaluation.timing_frames = 20
+    evaluation.pictures = True
+    return config.lock()

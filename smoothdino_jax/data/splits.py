@@ -1,0 +1,319 @@
+"""Splits of clips into training and validation.
+
+Neighbouring frames of a video are nearly the same picture. A split by frame, as the paper's, puts
+nearly every validation frame beside a training frame, and the validation error then measures
+memory. `by_scene` keeps whole scenes apart and `by_blocks` stretches of frames; every split says
+how much of its validation side leaks (`Split.leaking`).
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from smoothdino_jax.data.clips import scene_numbers
+from smoothdino_jax.data.frames import DataError, FrameSource
+
+
+class Split(NamedTuple):
+    """Clips to train on and clips to validate on.
+
+    Attributes:
+        train: `(N1, T)` positions.
+        validation: `(N2, T)` positions.
+        leaking: the share, 0..1, of validation clips with a frame that is a training frame or the
+            neighbour of one in its scene.
+    """
+
+    train: np.ndarray
+    validation: np.ndarray
+    leaking: float
+
+
+def by_scene(source: FrameSource, clips: np.ndarray, validation_scenes: Sequence[str]) -> Split:
+    """Whole scenes for validation: the model meets rooms it has never seen. Nothing leaks.
+
+    Args:
+        source: frames.
+        clips: `(N, T)` positions.
+        validation_scenes: scene names, exact or as `from_lists` matches them.
+
+    Returns:
+        The split.
+
+    Raises:
+        DataError: an unknown scene, or a side without clips.
+    """
+    if isinstance(validation_scenes, str):
+        validation_scenes = (validation_scenes,)
+    names = _SceneNames(source)
+    found = {given: names.find(given) for given in validation_scenes}
+    unknown = [given for given, scene in found.items() if scene is None]
+    if unknown:
+        raise DataError(f"no such scene: {_some(unknown)}. The data has {_some(list(source.scenes))}.")
+    numbers = [k for k, scene in enumerate(source.scenes) if scene in found.values()]
+    held_out = np.isin(scene_numbers(source)[clips[:, 0]], numbers)
+    hint = "validation_scenes must name some of the scenes, not all"
+    return _split(source, clips[~held_out], clips[held_out], hint)
+
+
+def by_blocks(
+    source: FrameSource,
+    clips: np.ndarray,
+    block: int = 50,
+    fraction: float = 0.2,
+    gap: int = 1,
+    seed: int = 0,
+) -> Split:
+    """Blocks of consecutive frames for validation, drawn at random over all scenes.
+
+    Each scene is cut into equal blocks of at least `block` frames (a shorter scene is one block). A
+    clip belongs to a side if all its frames do; clips that straddle two sides are dropped.
+
+    Args:
+        source: frames.
+        clips: `(N, T)` positions.
+        block: frames per block; several times the length of a clip, or most clips straddle.
+        fraction: the share of blocks to validate on, 0..1.
+        gap: frames on either side of a validation block to leave out of training. From 1 on nothing
+            leaks; with 0 a block's outermost clips touch training frames.
+        seed: of the draw.
+
+    Returns:
+        The split.
+
+    Raises:
+        ValueError: `block` under 1, `gap` under 0 or `fraction` not between 0 and 1.
+        DataError: a side without clips.
+    """
+    if block < 1 or gap < 0:
+        raise ValueError(f"block={block} must be at least 1, gap={gap} at least 0")
+    _check_fraction(fraction)
+    blocks = _blocks(source, block)
+    count = min(max(1, round(fraction * len(blocks))), len(blocks))
+    drawn = np.random.default_rng(seed).permutation(len(blocks))[:count]
+    held_out = np.zeros(len(source), bool)
+    for k in drawn:
+        held_out[blocks[k]] = True
+    training = ~_dilate(source, held_out, gap)
+    hint = f"take smaller blocks (block={block}), shorter clips or another fraction (={fraction})"
+    train, validation = clips[training[clips].all(axis=1)], clips[held_out[clips].all(axis=1)]
+    return _split(source, train, validation, hint)
+
+
+def by_parts(
+    source: FrameSource,
+    clips: np.ndarray,
+    train: int,
+    validation: int,
+    shares: Sequence[float] = (0.5, 0.3, 0.2),
+    block: int = 20,
+    gap: int = 1,
+    seed: int = 0,
+) -> Split:
+    """Blocks of consecutive frames dealt to several parts, of which one trains and another validates.
+
+    For what is trained in stages: the depther on part 0, the adapter on part 1 (frames that the
+    depther has not seen, or it would learn to mend the errors of memory), and both judged on part 2.
+    The parts are the same for the same seed, block and shares.
+
+    Args:
+        source: frames.
+        clips: `(N, T)` positions.
+        train: the part to train on.
+        validation: the part to validate on.
+        shares: of the blocks that each part gets; they add up to 1.
+        block: frames per block.
+        gap: frames on either side of the validation part's blocks to leave out of training.
+        seed: of the deal.
+
+    Returns:
+        The split.
+
+    Raises:
+        ValueError: no such part, the two are one, or shares that do not add up to 1.
+        DataError: a side without clips.
+    """
+    shares = tuple(shares)
+    if not {train, validation} <= set(range(len(shares))) or train == validation:
+        raise ValueError(f"train={train} and validation={validation} must be two of {len(shares)} parts")
+    if min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
+        raise ValueError(f"shares={shares} must be positive and add up to 1")
+    if block < 1 or gap < 0:
+        raise ValueError(f"block={block} must be at least 1, gap={gap} at least 0")
+    blocks = _blocks(source, block)
+    order = np.random.default_rng(seed).permutation(len(blocks))
+    ends = np.rint(np.cumsum(shares) * len(blocks)).astype(int)
+    starts = [0, *ends[:-1]]
+    sides = []
+    for part in (train, validation):
+        side = np.zeros(len(source), bool)
+        for k in order[starts[part] : ends[part]]:
+            side[blocks[k]] = True
+        sides.append(side)
+    training, held_out = sides
+    training &= ~_dilate(source, held_out, gap)
+    hint = f"take smaller blocks (block={block}), shorter clips or other shares"
+    return _split(source, clips[training[clips].all(axis=1)], clips[held_out[clips].all(axis=1)], hint)
+
+
+def everything(source: FrameSource, clips: np.ndarray) -> Split:
+    """All clips on both sides, to evaluate on data that nothing was trained on. Leaks by definition."""
+    return _split(source, clips, clips, "the source has none")
+
+
+def at_random(source: FrameSource, clips: np.ndarray, fraction: float = 0.2, seed: int = 0) -> Split:
+    """Clips drawn at random for validation, the paper's split (80/20 by pair of frames).
+
+    This leaks: nearly every validation clip shares a frame with training or adjoins one. It is here
+    to reproduce the paper's numbers; measure anything else with `by_blocks` or `by_scene`.
+
+    Args:
+        source: frames.
+        clips: `(N, T)` positions.
+        fraction: the share of clips to validate on, 0..1.
+        seed: of the draw.
+
+    Returns:
+        The split; each side keeps the order of `clips`.
+
+    Raises:
+        ValueError: `fraction` not between 0 and 1.
+        DataError: a side without clips.
+    """
+    _check_fraction(fraction)
+    held_out = np.zeros(len(clips), bool)
+    drawn = np.random.default_rng(seed).permutation(len(clips))[: round(fraction * len(clips))]
+    held_out[drawn] = True
+    return _split(source, clips[~held_out], clips[held_out], "use more clips or another fraction")
+
+
+def from_lists(
+    source: FrameSource,
+    clips: np.ndarray,
+    train_json: str | os.PathLike,
+    validation_json: str | os.PathLike,
+) -> Split:
+    """A split from two lists on disk, in the format of the paper's released code.
+
+    Each file is a JSON list of `[scene, index]`: the pair of frames index → index + 1, so the clip
+    that starts at the frame whose `Frame.index` is `index` (the N of `N.jpg`). A scene is matched
+    exactly or else by the last component of its path, with or without the suffix `_out`.
+
+    Args:
+        source: frames.
+        clips: `(N, T)` positions; those that start at no listed frame are left out.
+        train_json: file.
+        validation_json: file.
+
+    Returns:
+        The split, each side in the order of its list, repeats once.
+
+    Raises:
+        DataError: a file is missing or isn't such a list, or entries name no clip of `clips`.
+    """
+    names = _SceneNames(source)
+    row_at = {int(start): row for row, start in reversed(list(enumerate(clips[:, 0])))}
+    sides, unknown, total = [], [], 0
+    for path in (train_json, validation_json):
+        rows, entries = {}, _read_list(path)
+        total += len(entries)
+        for given, index in entries:
+            scene = names.find(given)
+            if scene is not None:
+                offset = index - source.first_index(scene)
+                inside = 0 <= offset < len(source.scenes[scene])
+                row = row_at.get(source.scenes[scene].start + offset) if inside else None
+                if row is not None:
+                    rows[row] = None
+                    continue
+            unknown.append(f"[{given!r}, {index}] in {path}")
+        sides.append(clips[list(rows)])
+    if unknown:
+        raise DataError(
+            f"{len(unknown)} of {total} listed pairs are not in the data: {_some(unknown, 3)}. The "
+            f"data has {_some(list(source.scenes))}. Complete the data, or shorten the lists."
+        )
+    return _split(source, *sides, "a list is empty")
+
+
+class _SceneNames:
+    """Finds a scene by its name, or by the last component of a path, with or without `_out`."""
+
+    def __init__(self, source: FrameSource):
+        self._exact = set(source.scenes)
+        self._loose: dict[str, list[str]] = {}
+        for scene in source.scenes:
+            self._loose.setdefault(self._key(scene), []).append(scene)
+
+    @staticmethod
+    def _key(name: str) -> str:
+        return name.replace("\\", "/").rstrip("/").rpartition("/")[2].removesuffix("_out")
+
+    def find(self, name: str) -> str | None:
+        if name in self._exact:
+            return name
+        found = self._loose.get(self._key(name), [])
+        if len(found) > 1:
+            raise DataError(f"scene {name!r} may be any of {_some(found)}: give the exact name.")
+        return found[0] if found else None
+
+
+def _read_list(path: str | os.PathLike) -> list[tuple[str, int]]:
+    try:
+        entries = json.loads(Path(path).read_text())
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}.") from None
+    except ValueError as error:
+        raise DataError(f"{path}: not JSON: {error}.") from None
+    if not isinstance(entries, list):
+        raise DataError(f"{path}: expected a JSON list of [scene, index].")
+    for k, entry in enumerate(entries):
+        match entry:
+            case [str(), int()]:
+                continue
+        raise DataError(f"{path}: entry {k} is {entry!r}, expected [scene, index].")
+    return [(scene, index) for scene, index in entries]
+
+
+def _split(source: FrameSource, train: np.ndarray, validation: np.ndarray, hint: str) -> Split:
+    for side, clips in (("training", train), ("validation", validation)):
+        if not len(clips):
+            raise DataError(f"the split leaves no {side} clips: {hint}.")
+    used = np.zeros(len(source), bool)
+    used[train] = True
+    leaking = _dilate(source, used, 1)[validation].any(axis=1).mean()
+    return Split(train, validation, float(leaking))
+
+
+def _blocks(source: FrameSource, block: int) -> list[np.ndarray]:
+    """The positions of each scene, cut into equal stretches of at least `block` frames."""
+    blocks = []
+    for positions in source.scenes.values():
+        blocks += np.array_split(np.asarray(positions), max(1, len(positions) // block))
+    return blocks
+
+
+def _dilate(source: FrameSource, marked: np.ndarray, by: int) -> np.ndarray:
+    """Marks the `by` neighbours on each side too, within the scene."""
+    marked = marked.copy()
+    for positions in source.scenes.values():
+        scene = marked[positions.start : positions.stop]
+        grown = scene.copy()
+        for k in range(1, min(by, len(scene) - 1) + 1):
+            grown[k:] |= scene[:-k]
+            grown[:-k] |= scene[k:]
+        scene[:] = grown
+    return marked
+
+
+def _check_fraction(fraction: float) -> None:
+    if not 0 < fraction < 1:
+        raise ValueError(f"fraction={fraction} must be between 0 and 1")
+
+
+def _some(items: Sequence[str], most: int = 5) -> str:
+    return ", ".join(items[:most]) + (f", ... ({len(items)} in all)" if len(items) > most else "")

@@ -1,0 +1,258 @@
+"""Training: `train_and_evaluate(config, workdir)`, the loop behind `train.py`.
+
+The adapter alone by default: what is frozen enters the loss as a constant, so neither gradients nor optimiser
+state for it exist. With `train.trainable` naming the encoder and decoder instead, the same loop trains a
+depther on single frames.
+"""
+
+import functools
+import json
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from absl import logging
+from flax import nnx
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from smoothdino_jax import losses
+from smoothdino_jax.data import Augment, ClipSource, training_batches
+from smoothdino_jax.evaluation import Lanes, evaluate, streams
+from smoothdino_jax.experiment import build_model, check_training, open_data, trainable_parts, working_size
+from smoothdino_jax.logs import Logs
+from smoothdino_jax.models.smoothdino import SmoothDINO
+from smoothdino_jax.monitor import Postfix, Watch
+from smoothdino_jax.optimizer import make_optimizer
+from smoothdino_jax.weights.checkpoints import Checkpoints
+from smoothdino_jax.weights.folder import save
+
+LOG_EVERY = 10  # steps
+
+
+class TrainState(NamedTuple):
+    """What a step changes.
+
+    Attributes:
+        weights: the trainable weights, an `nnx.State`.
+        optimizer: optax's state for them.
+        step: `()` int32, batches seen.
+    """
+
+    weights: nnx.State
+    optimizer: optax.OptState
+    step: jax.Array
+
+
+def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> SmoothDINO:
+    """Trains, validates and saves; started again with the same workdir, goes on where it was.
+
+    WORKDIR gets `config.json`, `checkpoints/`, `log.jsonl`, `tensorboard/` and `model/`, a folder that
+    `smoothdino_jax.load` reads.
+
+    Args:
+        config: see `config.default_config`.
+        workdir: made if it does not exist.
+
+    Returns:
+        The trained model.
+
+    Raises:
+        DataError, WeightsError, CheckpointError, ValueError: bad input, before any training.
+        TrainingDiverged: NaN in the loss or a gradient; the checkpoints from before stay.
+    """
+    workdir = Path(workdir)
+    check_training(config.train)
+    trainable = trainable_parts(config)
+    first = jax.process_index() == 0
+
+    # Data first: a wrong path should not cost the time of loading weights.
+    source, split = open_data(config)
+    frames = {"size": working_size(config), "cache_bytes": config.data.cache_bytes}
+    clips = ClipSource(source, split.train, **frames)
+    batches = _batches(config, clips)
+    lanes = Lanes(
+        ClipSource(source, split.validation, **frames),
+        streams(split.validation),
+        lanes=config.eval.batch_size,
+        # Without an adapter there is no past, and the first frame of a stream is as good as any.
+        warmup=config.eval.warmup if "adapter" in trainable else 0,
+        limit=config.train.validation_frames,
+    )
+    per_epoch = max(1, len(clips) // config.train.batch_size)
+    total = config.train.steps or round(config.train.epochs * per_epoch)
+    every = max(1, per_epoch // config.train.validations_per_epoch)
+
+    model = build_model(config)
+    graph, weights, frozen = nnx.split(model, lambda path, _: path[0] in trainable, ...)
+    optimizer = make_optimizer(config, total)
+    state = TrainState(weights, optimizer.init(weights), jnp.zeros((), jnp.int32))
+
+    # One mesh axis over all devices: the batch is split along it, weights are copied.
+    mesh = jax.make_mesh((jax.device_count(),), ("batch",), axis_types=(AxisType.Auto,))
+    sharded, copied = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in (["batch"], []))
+    state, frozen = jax.device_put((state, frozen), copied)
+    step = functools.partial(train_step, config, graph, optimizer)
+    step = jax.jit(step, donate_argnums=0)
+
+    # Resume.
+    workdir.mkdir(parents=True, exist_ok=True)
+    checkpoints = Checkpoints(workdir / "checkpoints", config.train.checkpoints_to_keep)
+    iterator = iter(batches)
+    best, vanilla = math.inf, None
+    if checkpoints.latest is not None:
+        state, extra = checkpoints.restore(checkpoints.latest, state)
+        iterator.set_state(extra["data"])
+        best, vanilla = extra["best"], extra["vanilla"]
+        _warn_of_changes(config, workdir / "config.json")
+        tqdm.write(f"{workdir}: going on from step {state.step} of {total}")
+    (workdir / "config.json").write_text(config.to_json_best_effort(indent=2))
+    logs = Logs(workdir, resume_at=int(state.step))
+
+    def export(weights):
+        if first:
+            provenance = {"trained": sorted(trainable), "from": config.model.checkpoint or "scratch"}
+            save(nnx.merge(graph, weights, frozen), workdir / "model", provenance=provenance, overwrite=True)
+
+    def validate(number, state):
+        nonlocal best
+        row = evaluate({"": nnx.merge(graph, state.weights, frozen)}, lanes, progress="validation")[""]
+        logs.write(number, {f"validation/{name}": row[name] for name in ("mse", "abs_rel", "delta1")})
+        if row["mse"] < best:
+            best = row["mse"]
+            if config.train.export == "best":
+                export(state.weights)
+        return row["mse"]
+
+    bar = tqdm(total=total, initial=int(state.step), unit="step", disable=not first, dynamic_ncols=True)
+    if "adapter" in trainable and vanilla is None:
+        vanilla = evaluate({"": model.vanilla()}, lanes, progress="vanilla")[""]["mse"]
+        logs.write(0, {"validation/vanilla_mse": vanilla})
+    postfix = Postfix(vanilla, logs.latest("validation/mse"))
+
+    # Loop. What a step measured is looked at one step later, so that the device never waits for the host.
+    watch = Watch(checkpoints)
+    per_step = config.train.batch_size * config.data.clip_length
+    for number in range(int(state.step) + 1, total + 1):
+        batch = jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharded, x), next(iterator))
+        state, measured = step(state, frozen, batch)
+        watch.look(number, measured)
+        bar.update()
+        last = number == total
+        if number % LOG_EVERY == 0 or last:
+            values = watch.flush()
+            rate = {"frames_per_second": (bar.format_dict["rate"] or 0) * per_step}
+            logs.write(number, {f"train/{name}": value for name, value in (values | rate).items()})
+            bar.set_postfix_str(postfix.train(values["loss"], rate["frames_per_second"]))
+        if number % every == 0 or last:
+            watch.flush()
+            bar.set_postfix_str(postfix.validation(validate(number, state)))
+            extra = {"data": iterator.get_state(), "best": best, "vanilla": vanilla}
+            checkpoints.save(number, state, extra)
+    bar.close()
+    logs.close()
+    iterator.close()
+    if config.train.export == "last":
+        export(state.weights)
+    return nnx.merge(graph, state.weights, frozen)
+
+
+def train_step(config: ConfigDict, graph, optimizer, state: TrainState, frozen: nnx.State, batch):
+    """One batch: `(state, {"loss", "mse", "gradient_norm"})`.
+
+    Args:
+        config: static.
+        graph: structure of the model, from `nnx.split`.
+        optimizer: an optax transformation.
+        state: what changes.
+        frozen: the weights that do not.
+        batch: `image` `(B, T, H, W, 3)` uint8 and `depth` `(B, T, H, W)` metres.
+    """
+
+    def objective(weights):
+        return loss(config, nnx.merge(graph, weights, frozen), batch["image"], batch["depth"])
+
+    (value, mse), gradients = jax.value_and_grad(objective, has_aux=True)(state.weights)
+    updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.weights)
+    weights = optax.apply_updates(state.weights, updates)
+    measured = {"loss": value, "mse": mse, "gradient_norm": optax.global_norm(gradients)}
+    return TrainState(weights, optimizer_state, state.step + 1), measured
+
+
+def loss(config: ConfigDict, model: SmoothDINO, images: jax.Array, depth: jax.Array):
+    """Loss and MSE of a batch of clips; every frame is encoded once.
+
+    Args:
+        config: static.
+        model: with an adapter, over the clip's frames after the first; without, over all frames.
+        images: `(B, T, H, W, 3)`.
+        depth: `(B, T, H, W)` metres, 0 where there is no reading.
+
+    Returns:
+        Scalars: the loss with its regulariser, and the MSE in m².
+    """
+    batch, length, *size = depth.shape
+    features = model.encode(images.reshape(-1, *images.shape[2:]))
+    if "encoder" not in trainable_parts(config):
+        features = jax.lax.stop_gradient(features)
+    if model.adapter is None:
+        prediction = model.decode(features, size)
+        truth = depth.reshape(prediction.shape)
+        return losses.LOSSES[config.train.loss](prediction, truth), losses.mse(prediction, truth)
+
+    def flat(leaf):  # the first frame of a clip has no past, and teaches the adapter nothing
+        return leaf[:, 1:].reshape(-1, *leaf.shape[2:])
+
+    clip = jax.tree.map(lambda leaf: leaf.reshape(batch, length, *leaf.shape[1:]), features)
+    adapted = jax.tree.map(flat, model.adapt_clip(clip, images))
+    before = jax.tree.map(flat, clip)
+    prediction, truth = model.decode(adapted, size), flat(depth)
+    total = losses.LOSSES[config.train.loss](prediction, truth)
+    if config.train.regulariser_weight:
+        if config.train.regulariser == "features":
+            change = losses.feature_change(before, adapted)
+        else:
+            vanilla = jax.lax.stop_gradient(model.decode(before, size))
+            change = jnp.square(prediction - vanilla).mean()
+        total += config.train.regulariser_weight * change
+    return total, losses.mse(prediction, truth)
+
+
+def _batches(config: ConfigDict, clips: ClipSource):
+    hosts, data = jax.process_count(), config.data
+    if config.train.batch_size % jax.device_count():
+        raise ValueError(
+            f"train.batch_size={config.train.batch_size} is not a multiple of the {jax.device_count()} devices"
+        )
+    return training_batches(
+        clips,
+        config.train.batch_size // hosts,
+        seed=config.seed,
+        augment=Augment(**data.augmentation) if data.augment else None,
+        threads=data.threads,
+        prefetch=data.prefetch,
+        workers=data.workers,
+        shard_index=jax.process_index(),
+        shard_count=hosts,
+    )
+
+
+def _warn_of_changes(config: ConfigDict, path: Path) -> None:
+    """Names what differs from the configuration that the run was started with."""
+    if not path.exists():
+        return
+    before, now = (_flat(json.loads(text)) for text in (path.read_text(), config.to_json_best_effort()))
+    for name in sorted(before.keys() | now.keys()):
+        if before.get(name) != now.get(name):
+            logging.warning("%s was %s when this run started, now %s", name, before.get(name), now.get(name))
+
+
+def _flat(tree: dict, prefix: str = "") -> dict:
+    flat = {}
+    for name, value in tree.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat

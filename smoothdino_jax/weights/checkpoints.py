@@ -1,0 +1,101 @@
+"""Training checkpoints with Orbax: the trained weights, the optimiser, the step and the data iterator's state.
+
+Frozen weights are not here: they stay in the model folder that training started from.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+
+class CheckpointError(Exception):
+    """A checkpoint that does not fit or can't be read; the message is for the person who started the run."""
+
+
+class Checkpoints:
+    """The checkpoints of one run, in `WORKDIR/checkpoints`.
+
+    Writing is atomic (Orbax renames a finished folder into place): a killed run leaves whole checkpoints only.
+
+    Args:
+        folder: made if it does not exist.
+        keep: how many of the latest to keep.
+    """
+
+    def __init__(self, folder: Path, keep: int = 2):
+        self.folder = Path(folder).absolute()
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep, enable_async_checkpointing=False, cleanup_tmp_directories=True
+        )
+        self._manager = ocp.CheckpointManager(self.folder, options=options, item_names=("state", "extra"))
+
+    @property
+    def latest(self) -> int | None:
+        """Step of the latest checkpoint; None where there is none."""
+        return self._manager.latest_step()
+
+    def path(self, step: int) -> Path:
+        """The folder of the checkpoint at `step`."""
+        return self.folder / str(step)
+
+    def save(self, step: int, state: Any, extra: dict) -> None:
+        """Saves a pytree of arrays and a JSON-able dict, and returns when they are on disk."""
+        named = _named(state)
+        record = extra | {_SHAPES: {name: list(leaf.shape) for name, leaf in named.items()}}
+        args = ocp.args.Composite(state=ocp.args.StandardSave(named), extra=ocp.args.JsonSave(record))
+        self._manager.save(step, args=args, force=True)
+        self._manager.wait_until_finished()
+
+    def restore(self, step: int, like: Any) -> tuple[Any, dict]:
+        """Restores the checkpoint at `step`.
+
+        Args:
+            step: one that exists, such as `latest`.
+            like: a pytree of the structure, shapes and dtypes to expect.
+
+        Returns:
+            The pytree and the dict.
+
+        Raises:
+            CheckpointError: the checkpoint holds other arrays, named with both shapes, or is damaged.
+        """
+        named = _named(like)
+        try:
+            extra = self._manager.restore(step, args=ocp.args.Composite(extra=ocp.args.JsonRestore()))[
+                "extra"
+            ]
+            self._check(step, {name: tuple(shape) for name, shape in extra.pop(_SHAPES).items()}, named)
+            abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, named)
+            args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
+            restored = self._manager.restore(step, args=args)["state"]
+        except (ValueError, OSError, KeyError) as error:
+            raise CheckpointError(
+                f"{self.path(step)}: the checkpoint can't be read ({str(error).splitlines()[0]}). Delete that "
+                "folder to go on from the one before, or the whole folder to start anew."
+            ) from error
+        return jax.tree.unflatten(jax.tree.structure(like), [restored[name] for name in named]), extra
+
+    def _check(self, step: int, found: dict[str, tuple], named: dict[str, Any]) -> None:
+        """Compares shapes before arrays are read, so that one error names them all."""
+        expected = {name: tuple(leaf.shape) for name, leaf in named.items()}
+        problems = [
+            f"  {name}: {found.get(name, 'absent')} in the checkpoint, {expected.get(name, 'absent')} expected"
+            for name in sorted(found.keys() | expected.keys())
+            if found.get(name) != expected.get(name)
+        ]
+        if problems:
+            raise CheckpointError(
+                f"{self.path(step)} was written with another configuration; use a new --workdir, or the "
+                "configuration it was started with. What differs:\n" + "\n".join(problems)
+            )
+
+
+_SHAPES = "shapes"
+
+
+def _named(tree: Any) -> dict[str, Any]:
+    """The leaves by name, in their order: what Orbax stores, whatever containers they came in."""
+    leaves = jax.tree.leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}

@@ -1,0 +1,191 @@
+"""The Kaggle layout of NYU Depth v2: order, units, and an error for every way it can be broken."""
+
+import os
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from smoothdino_jax.data import DataError, NYUKaggle
+
+SHARED = Path(os.environ.get("SMOOTHDINO_SHARED", Path(__file__).resolve().parents[1].parent / "shared"))
+
+
+def write_frame(scene: Path, n: int, size=(6, 8), depth=None) -> None:
+    """A frame whose depth is `n` in 8-bit units everywhere, and whose image is a fixed colour."""
+    scene.mkdir(parents=True, exist_ok=True)
+    image = np.full((*size, 3), (30, 100, 200), np.uint8)  # BGR
+    cv2.imwrite(str(scene / f"{n}.jpg"), image)
+    cv2.imwrite(str(scene / f"{n}.png"), np.full(size, n, np.uint8) if depth is None else depth)
+
+
+def write_scene(scene: Path, numbers=range(1, 4), size=(6, 8)) -> None:
+    for n in numbers:
+        write_frame(scene, n, size)
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Two scenes: attic_out with frames 1..12, cellar_out with frames 5..7."""
+    scenes = tmp_path / "data" / "nyu2_train"
+    write_scene(scenes / "cellar_out", range(5, 8))
+    write_scene(scenes / "attic_out", range(1, 13))
+    return scenes
+
+
+def assert_refuses(path, *words, **arguments) -> None:
+    """Opening fails at once with one DataError that has all the words."""
+    with pytest.raises(DataError) as caught:
+        NYUKaggle(path, **arguments)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_frames_come_in_numeric_order(folder):
+    source = NYUKaggle(folder)
+    assert source.scenes == {"attic_out": range(12), "cellar_out": range(12, 15)}
+    assert (source.first_index("attic_out"), source.first_index("cellar_out")) == (1, 5)
+    frames = [source[i] for i in range(len(source))]
+    assert [frame.index for frame in frames] == [*range(1, 13), *range(5, 8)]
+    read = [round(float(frame.depth[0, 0]) * 25.5) for frame in frames]
+    assert read == [frame.index for frame in frames]
+    assert [frame.scene for frame in frames] == ["attic_out"] * 12 + ["cellar_out"] * 3
+
+
+def test_depth_is_metres_and_images_are_rgb(tmp_path):
+    values = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    write_frame(tmp_path / "room", 1, (16, 16), values)
+    write_frame(tmp_path / "room", 2, (16, 16), values)
+    frame = NYUKaggle(tmp_path)[1]
+    assert frame.depth.dtype == np.float32
+    assert frame.image.dtype == np.uint8
+    assert frame.image.shape == (16, 16, 3)
+    np.testing.assert_array_equal(frame.depth, (10.0 * values / 255.0).astype(np.float32))
+    assert frame.depth[0, 0] == 0  # no reading
+    # JPEG keeps a plain colour to within a few grey levels.
+    np.testing.assert_allclose(frame.image[0, 0], [200, 100, 30], atol=4)
+    assert frame.pose is None
+    assert frame.intrinsics is None
+
+
+def test_path_may_be_any_of_the_three_folders(folder):
+    for path in (folder, folder.parent, folder.parent.parent, str(folder)):
+        assert NYUKaggle(path).scenes.keys() == {"attic_out", "cellar_out"}
+
+
+def test_chosen_scenes_keep_the_order_asked_for(folder):
+    source = NYUKaggle(folder, scenes=("cellar_out", "attic_out"))
+    assert source.scenes == {"cellar_out": range(3), "attic_out": range(3, 15)}
+    assert source[3].scene == "attic_out"
+    assert list(NYUKaggle(folder, scenes=["cellar_out"]).scenes) == ["cellar_out"]
+    assert len(NYUKaggle(folder, scenes=())) == 15
+
+
+def test_positions_outside_are_index_errors(folder):
+    source = NYUKaggle(folder)
+    for position in (-1, 15):
+        with pytest.raises(IndexError, match=str(position)):
+            source[position]
+
+
+def test_other_files_and_folders_are_no_frames(folder):
+    (folder / "attic_out" / "notes.txt").write_text("x")
+    (folder / "attic_out" / "._1.jpg").write_text("x")
+    (folder / "__MACOSX").mkdir()
+    assert len(NYUKaggle(folder)) == 15
+
+
+def test_missing_or_empty_folders_are_refused(folder, tmp_path):
+    assert_refuses(tmp_path / "nowhere", "nowhere", "no such folder")
+    (tmp_path / "empty").mkdir()
+    assert_refuses(tmp_path / "empty", "empty", "no scenes found")
+    assert_refuses(folder, "porch", "no such scene", "attic_out", scenes=["porch"])
+    (folder / "porch").mkdir()
+    assert_refuses(folder, "porch", "no frames", scenes=["porch"])
+
+
+def test_one_scene_instead_of_the_folder_of_scenes_is_explained(folder):
+    assert_refuses(folder / "attic_out", "one scene", "parent")
+
+
+def test_a_single_frame_is_no_video(folder):
+    write_scene(folder / "porch", [4])
+    assert_refuses(folder, "porch", "4.jpg", "single frame")
+
+
+@pytest.mark.parametrize(("gone", "left"), [("3.png", "3.jpg"), ("3.jpg", "3.png")])
+def test_an_image_without_depth_or_the_reverse_is_refused(folder, gone, left):
+    (folder / "attic_out" / gone).unlink()
+    assert_refuses(folder, f"attic_out/{left}", f"no {gone}")
+
+
+def test_a_gap_in_the_numbering_is_refused(folder):
+    for n in (4, 5):
+        (folder / "attic_out" / f"{n}.jpg").unlink()
+        (folder / "attic_out" / f"{n}.png").unlink()
+    assert_refuses(folder, "attic_out/4.jpg", "2 missing", "between 1 and 12")
+
+
+def test_image_and_depth_of_different_sizes_are_refused(folder):
+    write_frame(folder / "attic_out", 1, depth=np.ones((6, 9), np.uint8))
+    assert_refuses(folder, "attic_out/1.jpg", "1.png", "8×6", "9×6")
+
+
+@pytest.mark.parametrize("name", ["1.jpg", "1.png"])
+@pytest.mark.parametrize("damage", [b"", b"no picture at all"])
+def test_unreadable_files_are_refused(folder, name, damage):
+    (folder / "attic_out" / name).write_bytes(damage)
+    assert_refuses(folder, f"attic_out/{name}", f"{len(damage)} bytes")
+
+
+def test_a_truncated_jpeg_is_refused_and_not_read_half_grey(tmp_path):
+    rng = np.random.default_rng(0)
+    for n in (1, 2):
+        write_frame(tmp_path / "room", n, (64, 64))
+        cv2.imwrite(str(tmp_path / f"room/{n}.jpg"), rng.integers(0, 255, (64, 64, 3), np.uint8))
+    whole = (tmp_path / "room/2.jpg").read_bytes()
+    (tmp_path / "room/2.jpg").write_bytes(whole[: len(whole) * 3 // 4])
+    source = NYUKaggle(tmp_path)
+    with pytest.raises(DataError, match=re.escape("2.jpg")):
+        source[1]
+
+
+def test_16_bit_or_colour_depth_is_refused(folder):
+    write_frame(folder / "attic_out", 1, depth=np.full((6, 8), 2000, np.uint16))
+    assert_refuses(folder, "attic_out/1.png", "16-bit", "8-bit")
+    write_frame(folder / "attic_out", 1, depth=np.ones((6, 8, 3), np.uint8))
+    assert_refuses(folder, "attic_out/1.png", "3 channel")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 8), (6, 1)])
+def test_images_under_two_pixels_are_refused(tmp_path, size):
+    write_scene(tmp_path / "room", size=size)
+    assert_refuses(tmp_path, "room/1.jpg", f"{size[1]}×{size[0]}", "2 pixels")
+
+
+def test_the_first_frame_of_every_scene_is_read_at_once_and_later_ones_when_asked(folder):
+    (folder / "attic_out" / "2.jpg").write_bytes(b"")
+    source = NYUKaggle(folder)
+    with pytest.raises(DataError, match=re.escape("attic_out/2.jpg")):
+        source[1]
+    (folder / "cellar_out" / "5.jpg").write_bytes(b"")
+    assert_refuses(folder, "cellar_out/5.jpg")
+
+
+def test_real_frames():
+    path = SHARED / "data" / "nyu_kaggle"
+    if not path.is_dir():
+        pytest.skip(f"no NYU frames at {path} (set SMOOTHDINO_SHARED)")
+    source = NYUKaggle(path)
+    assert {name: len(positions) for name, positions in source.scenes.items()} == {
+        "basement_0001a_out": 281,
+        "bathroom_0028_out": 249,
+        "office_0011_out": 243,
+    }
+    frame = source[len(source) - 1]
+    assert (frame.scene, frame.index) == ("office_0011_out", 243)
+    assert frame.image.shape == (480, 640, 3)
+    assert 0 < frame.depth.min() < frame.depth.max() <= 10
+    assert frame.image[:4].mean() > 240  # the white border

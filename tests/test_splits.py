@@ -1,0 +1,305 @@
+"""Splits keep what they promise apart, say what leaks, and refuse lists that don't fit the data."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from smoothdino_jax.data import (
+    DataError,
+    at_random,
+    by_blocks,
+    by_parts,
+    by_scene,
+    everything,
+    from_lists,
+    make_clips,
+    make_split,
+    open_source,
+)
+
+
+class Scenes:
+    """A source of which a split needs only the scenes; frames are numbered from `first`."""
+
+    def __init__(self, first=1, **lengths):
+        starts = np.cumsum([0, *lengths.values()])
+        self.scenes = {
+            name: range(int(start), int(start) + n)
+            for (name, n), start in zip(lengths.items(), starts[:-1], strict=True)
+        }
+        self.first = first
+
+    def first_index(self, scene):
+        return self.first
+
+    def __len__(self):
+        return sum(map(len, self.scenes.values()))
+
+    def __getitem__(self, position):
+        raise AssertionError("a split reads no frame")
+
+
+@pytest.fixture
+def rooms():
+    return Scenes(attic_out=100, cellar_out=60, porch_out=40)
+
+
+def leaks(source, split) -> float:
+    """The share of validation clips within one frame of training, counted the slow way."""
+    used = {int(p) for p in split.train.ravel()}
+    near = set()
+    for positions in source.scenes.values():
+        near |= {p for p in positions for q in (p - 1, p, p + 1) if q in used and q in positions}
+    return sum(any(int(p) in near for p in clip) for clip in split.validation) / len(split.validation)
+
+
+def rows(clips) -> set[tuple[int, ...]]:
+    return {tuple(map(int, clip)) for clip in clips}
+
+
+def test_by_scene_holds_whole_scenes_out(rooms):
+    clips = make_clips(rooms, 2)
+    split = by_scene(rooms, clips, ["cellar_out"])
+    assert rows(split.validation) == {(p, p + 1) for p in range(100, 159)}
+    assert rows(split.train) | rows(split.validation) == rows(clips)
+    assert len(split.train) + len(split.validation) == len(clips)
+    assert split.leaking == 0  # position 99 precedes 100, but in another scene
+
+
+def test_by_scene_refuses_unknown_scenes_and_empty_sides(rooms):
+    clips = make_clips(rooms, 2)
+    with pytest.raises(DataError, match=r"no such scene: garden.*attic_out"):
+        by_scene(rooms, clips, ["attic_out", "garden"])
+    with pytest.raises(DataError, match="no training clips"):
+        by_scene(rooms, clips, list(rooms.scenes))
+    with pytest.raises(DataError, match="no validation clips"):
+        by_scene(rooms, clips, [])
+
+
+@pytest.mark.parametrize("length", [2, 4])
+@pytest.mark.parametrize("gap", [1, 5])
+def test_blocks_with_a_gap_do_not_leak(rooms, length, gap):
+    split = by_blocks(rooms, make_clips(rooms, length), block=10, gap=gap, seed=3)
+    assert split.leaking == leaks(rooms, split) == 0
+    for positions in rooms.scenes.values():
+        train = [p for p in np.unique(split.train) if p in positions]
+        held_out = [p for p in np.unique(split.validation) if p in positions]
+        distances = np.abs(np.subtract.outer(train, held_out))
+        assert distances.size == 0 or distances.min() > gap
+
+
+def test_blocks_without_a_gap_leak_at_their_ends_alone(rooms):
+    split = by_blocks(rooms, make_clips(rooms, 2), block=10, gap=0, seed=3)
+    assert split.leaking == pytest.approx(leaks(rooms, split), abs=0)
+    assert 0 < split.leaking < 0.5
+
+
+def test_blocks_are_whole_and_take_their_fraction(rooms):
+    split = by_blocks(rooms, make_clips(rooms, 1), block=10, fraction=0.25, gap=0, seed=0)
+    held_out = {int(p) for p in split.validation.ravel()}
+    assert len(held_out) == 50  # 5 of 20 blocks of 10
+    for start in range(0, 200, 10):
+        assert len(held_out & set(range(start, start + 10))) in (0, 10)
+    assert len(split.train) + len(split.validation) == 200
+
+
+def test_no_block_is_too_short_for_the_clips_it_was_made_for():
+    source = Scenes(hall=29, den=10, nook=3)
+    split = by_blocks(source, make_clips(source, 1), block=10, fraction=0.5, gap=0, seed=1)
+    sizes = []
+    for positions in source.scenes.values():
+        marked = np.isin(list(positions), split.validation)
+        edges = np.flatnonzero(np.diff([False, *marked, False]))
+        sizes += [int(b - a) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+    assert sizes
+    assert all(size == 3 or size >= 10 for size in sizes)
+
+
+def test_clips_that_straddle_blocks_are_dropped(rooms):
+    clips = make_clips(rooms, 3)
+    split = by_blocks(rooms, clips, block=10, gap=0, seed=0)
+    held_out = {int(p) for p in split.validation.ravel()}
+    straddling = [c for c in rows(clips) if 0 < len(set(c) & held_out) < 3]
+    assert straddling
+    assert rows(split.train).isdisjoint(straddling)
+    assert rows(split.train) | rows(split.validation) | set(straddling) == rows(clips)
+
+
+def test_splitting_at_random_leaks_and_says_so(rooms):
+    clips = make_clips(rooms, 2)
+    split = at_random(rooms, clips, fraction=0.2, seed=0)
+    assert len(split.validation) == round(0.2 * len(clips))
+    assert rows(split.train) | rows(split.validation) == rows(clips)
+    assert rows(split.train).isdisjoint(rows(split.validation))
+    assert split.leaking == pytest.approx(leaks(rooms, split), abs=0)
+    assert split.leaking > 0.95
+
+
+@pytest.mark.parametrize("how", [by_blocks, at_random])
+def test_a_seed_decides_the_split(rooms, how):
+    clips = make_clips(rooms, 2)
+    arguments = {"block": 10} if how is by_blocks else {}
+    once, again, other = (how(rooms, clips, seed=seed, **arguments) for seed in (5, 5, 6))
+    np.testing.assert_array_equal(once.train, again.train)
+    np.testing.assert_array_equal(once.validation, again.validation)
+    assert rows(once.validation) != rows(other.validation)
+
+
+def test_impossible_splits_are_refused(rooms):
+    clips = make_clips(rooms, 30)
+    with pytest.raises(DataError, match=r"no validation clips.*block=10"):
+        by_blocks(rooms, clips, block=10)
+    with pytest.raises(DataError, match=r"no training clips.*block=1000"):
+        by_blocks(Scenes(attic=50), np.array([[0, 1]]), block=1000)
+    with pytest.raises(DataError, match="no validation clips"):
+        at_random(rooms, clips[:2])
+    for fraction in (0, 1, -0.1):
+        with pytest.raises(ValueError, match="fraction"):
+            at_random(rooms, clips, fraction)
+        with pytest.raises(ValueError, match="fraction"):
+            by_blocks(rooms, clips, fraction=fraction)
+    with pytest.raises(ValueError, match="block=0"):
+        by_blocks(rooms, clips, block=0)
+
+
+@pytest.fixture
+def lists(tmp_path):
+    """Writes the two lists, returns their paths."""
+
+    def write(train, validation):
+        paths = tmp_path / "train.json", tmp_path / "validation.json"
+        for path, entries in zip(paths, (train, validation), strict=True):
+            path.write_text(entries if isinstance(entries, str) else json.dumps(entries))
+        return paths
+
+    return write
+
+
+def test_lists_name_pairs_by_the_number_of_their_first_frame(lists):
+    source = Scenes(first=7, attic_out=5, cellar_out=5)
+    clips = make_clips(source, 2)
+    paths = lists([["cellar_out", 7], ["attic_out", 10], ["attic_out", 10]], [["attic_out", 8]])
+    split = from_lists(source, clips, *paths)
+    np.testing.assert_array_equal(split.train, [[5, 6], [3, 4]])
+    np.testing.assert_array_equal(split.validation, [[1, 2]])
+    assert split.leaking == 1  # frame 2 adjoins training frame 3
+
+
+def test_lists_may_write_scenes_with_a_path_or_without_the_suffix(lists):
+    source = Scenes(attic_out=5, cellar_out=5)
+    paths = lists(
+        [["data/nyu2_train/attic_out", 1], ["attic", 2], ["attic_out", 3]],
+        [["nyu2_train\\cellar", 1], ["x/cellar_out/", 2]],
+    )
+    split = from_lists(source, make_clips(source, 2), *paths)
+    np.testing.assert_array_equal(split.train[:, 0], [0, 1, 2])
+    np.testing.assert_array_equal(split.validation[:, 0], [5, 6])
+
+
+def test_an_exact_scene_name_wins_and_an_ambiguous_one_is_refused(lists):
+    source = Scenes(attic=5, attic_out=5)
+    clips = make_clips(source, 2)
+    split = from_lists(source, clips, *lists([["attic", 1]], [["attic_out", 1]]))
+    np.testing.assert_array_equal([split.train[0, 0], split.validation[0, 0]], [0, 5])
+    with pytest.raises(DataError, match="may be any of attic, attic_out"):
+        from_lists(source, clips, *lists([["x/attic", 1]], [["attic_out", 1]]))
+
+
+def test_entries_that_name_no_pair_are_counted_in_one_error(lists):
+    source = Scenes(attic_out=5)
+    # The last frame starts no pair, 0 and 9 are outside, the garden isn't there.
+    train = [["attic_out", 1], ["attic_out", 5], ["attic_out", 0], ["garden_out", 1]]
+    with pytest.raises(DataError, match="4 of 5 listed pairs") as caught:
+        from_lists(source, make_clips(source, 2), *lists(train, [["attic_out", 9]]))
+    assert "['attic_out', 5] in" in str(caught.value)
+    assert "train.json" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[[", "not JSON"),
+        ('{"a": 1}', "JSON list"),
+        ('[["attic_out", 1], ["attic_out"]]', "entry 1 is"),
+        ('[[1, "attic_out"]]', "entry 0 is"),
+        ("[]", "no training clips"),
+    ],
+)
+def test_files_that_are_no_lists_are_refused(lists, text, message):
+    source = Scenes(attic_out=5)
+    paths = lists(text, [["attic_out", 1]])
+    with pytest.raises(DataError, match=message):
+        from_lists(source, make_clips(source, 2), *paths)
+    with pytest.raises(DataError, match=re.escape("gone.json")):
+        from_lists(source, make_clips(source, 2), paths[0].parent / "gone.json", paths[1])
+
+
+def test_a_config_names_its_split(rooms, lists):
+    clips = make_clips(rooms, 2)
+    paths = lists([["attic", 1]], [["porch", 1]])
+    for config, expected in (
+        (
+            {"how": "by_scene", "validation_scenes": ("porch_out",)},
+            by_scene(rooms, clips, ["porch_out"]),
+        ),
+        (
+            {"how": "by_blocks", "block": 9, "fraction": 0.3, "gap": 2, "seed": 4},
+            by_blocks(rooms, clips, 9, 0.3, 2, 4),
+        ),
+        ({"how": "at_random", "fraction": 0.3, "seed": 4}, at_random(rooms, clips, 0.3, 4)),
+        (
+            {"how": "lists", "train_json": str(paths[0]), "validation_json": str(paths[1])},
+            from_lists(rooms, clips, *paths),
+        ),
+    ):
+        split = make_split(ConfigDict(config), rooms, clips)
+        np.testing.assert_array_equal(split.train, expected.train)
+        np.testing.assert_array_equal(split.validation, expected.validation)
+    with pytest.raises(ValueError, match=r"'by_hand'.*'by_scene', 'by_blocks', 'by_parts', 'at_random'"):
+        make_split(ConfigDict({"how": "by_hand"}), rooms, clips)
+
+
+def test_a_config_names_its_source(tmp_path):
+    with pytest.raises(ValueError, match=r"'kitti'.*'synthetic' or 'nyu_kaggle'"):
+        open_source(ConfigDict({"name": "kitti"}))
+    with pytest.raises(DataError, match=r"--config\.data\.source\.path="):
+        open_source(ConfigDict({"name": "nyu_kaggle", "path": "", "scenes": ()}))
+    with pytest.raises(DataError, match="no scenes found"):
+        open_source(ConfigDict({"name": "nyu_kaggle", "path": str(tmp_path), "scenes": ()}))
+
+
+def test_parts_do_not_share_frames_and_cover_their_shares(rooms):
+    clips = make_clips(rooms, 2)
+    sides = [by_parts(rooms, clips, train, 2, (0.5, 0.3, 0.2), 10, 1, 3) for train in (0, 1)]
+    first, second = (set(split.train.ravel()) for split in sides)
+    held_out = set(sides[0].validation.ravel())
+    assert np.array_equal(sides[0].validation, sides[1].validation)
+    assert not first & second
+    assert not first & held_out
+    assert not second & held_out
+    assert sides[0].leaking == sides[1].leaking == 0
+    assert len(first) > len(second) > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0, 0), "two of"),
+        ((0, 3), "two of"),
+        ((0, 1, (0.5, 0.6)), "add up"),
+        ((0, 1, (1.0, 0.0)), "positive"),
+    ],
+)
+def test_parts_refuse_what_makes_no_split(rooms, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        by_parts(rooms, make_clips(rooms, 2), *arguments)
+
+
+def test_everything_is_on_both_sides(rooms):
+    clips = make_clips(rooms, 2)
+    split = everything(rooms, clips)
+    assert np.array_equal(split.train, clips)
+    assert np.array_equal(split.validation, clips)
