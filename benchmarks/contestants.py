@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import optax
 from flax import nnx
-from variants import ENCODERS, HEADS, JAX_SIDE, Contestant
+from variants import ENCODERS, JAX_SIDE, Contestant
 
 from smoothdino_jax.config import default_config
 from smoothdino_jax.models import phase_correlation as pc
@@ -22,7 +22,7 @@ def build_model(variant: str, dtype: str) -> SmoothDINO:
     width = ENCODERS[variant]["width"]
     config = SmoothDINOConfig(
         EncoderConfig(**ENCODERS[variant], dtype=dtype),
-        DecoderConfig.nyu(width, features=HEADS[variant], dtype=dtype),
+        DecoderConfig.nyu(width, dtype=dtype),
         AdapterConfig.paper(width, dtype=dtype),
     )
     return SmoothDINO(config, nnx.Rngs(0))

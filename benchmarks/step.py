@@ -3,8 +3,8 @@
     python benchmarks/step.py --rounds 15 --json benchmarks/results/cpu.json
 
 All contestants live in one process and are timed in turn, round after round, so that a machine that slows
-down does so for all of them; ratios are medians over rounds. Memory is measured before that, each contestant in a
-process of its own. README.md beside this file says what each contestant does.
+down does so for all of them; ratios are medians over rounds. Memory is measured before that, each
+contestant in a process of its own. README.md beside this file says what each contestant does.
 """
 
 import argparse

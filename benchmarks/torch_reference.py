@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 from transformers import Dinov2Config, DPTConfig, DPTForDepthEstimation
-from variants import ENCODERS, HEADS, Contestant
+from variants import ENCODERS, Contestant
 
 PATCH = 14
 REGULARISER = 0.1  # the paper's weight
@@ -44,7 +44,6 @@ def build_model(variant: str, dtype: str) -> DPTForDepthEstimation:
         backbone_config=backbone,
         hidden_size=width,
         neck_hidden_sizes=[width // 8, width // 4, width // 2, width],
-        fusion_hidden_size=HEADS[variant],
         use_bias_in_fusion_residual=False,
         add_projection=True,
     )

@@ -4,15 +4,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 _BLOCKS_OF_12 = (2, 5, 8, 11)
-# Fields of `EncoderConfig`. "tiny" is ViT-Ti, which DINOv2 was not published in.
+# Fields of `EncoderConfig`. "tiny" is ViT-Ti, which DINOv2 was not published in. The head has 256 channels in
+# all of them: transformers has that number fixed in its last layers.
 ENCODERS = {
     "tiny": {"width": 192, "depth": 12, "heads": 3, "blocks": _BLOCKS_OF_12},
     "small": {"width": 384, "depth": 12, "heads": 6, "blocks": _BLOCKS_OF_12},
     "base": {"width": 768, "depth": 12, "heads": 12, "blocks": _BLOCKS_OF_12},
     "large": {"width": 1024, "depth": 24, "heads": 16, "blocks": (4, 11, 17, 23)},
 }
-# Channels in the head's fusion path.
-HEADS = {"tiny": 64, "small": 256, "base": 256, "large": 256}
 
 JAX_SIDE = (
     "vanilla",

@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from smoothdino_jax.data import synthetic
+from smoothdino_jax.data import raycast, synthetic
+from smoothdino_jax.data.rooms import furnish
 from smoothdino_jax.data.synthetic import SyntheticRooms, distance_to_things
 
 SIZE = (48, 64)
@@ -291,3 +292,14 @@ def test_memory_for_rooms_is_bounded_and_forgotten_rooms_come_back_the_same(monk
     first = [source[k] for k in range(9)]
     assert len(source._rooms) == 4
     assert all(map(same, first, (source[k] for k in range(9))))
+
+
+def test_a_ray_along_a_wall_meets_the_wall_ahead():
+    scene = furnish(np.random.default_rng(0))
+    eye = np.append(0.5 * scene.room[:2], 1.5)
+    forward, right, down = np.eye(3)[0], -np.eye(3)[1], -np.eye(3)[2]
+    pose = np.stack([right, down, forward, eye], 1).astype(np.float32)
+    x = np.linspace(-0.5, 0.5, 17, dtype=np.float32)[None]
+    depth, _ = raycast.nearest(scene, pose, x, x.T)
+    assert np.isfinite(depth).all()
+    assert np.asarray(depth).min() > 0

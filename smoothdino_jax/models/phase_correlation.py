@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float
+from jaxtyping import Array, Complex, Float, Shaped
 
 # ITU-R BT.601 luma, the grey of OpenCV and of the paper.
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -32,12 +32,12 @@ class Shift(NamedTuple):
     response: Float[Array, "*b"]
 
 
-def grey(images: Array) -> Float[Array, "*b h w"]:
+def grey(images: Shaped[Array | np.ndarray, "*b h w 3"]) -> Float[Array, "*b h w"]:
     """Rec. 601 luma: `(..., H, W, 3)` RGB in 0..255 to `(..., H, W)` float32."""
-    return jnp.dot(images.astype(jnp.float32), _LUMA, precision="highest")
+    return jnp.dot(jnp.asarray(images, jnp.float32), _LUMA, precision="highest")
 
 
-def spectrum(frames: Float[Array, "b h w"], window: bool = True) -> Complex[Array, "b H W"]:
+def spectrum(frames: Float[Array, "b h w"], window: bool = True) -> Complex[Array, "b f g"]:
     """Half spectrum of grey frames: what the streaming step keeps of a frame, so each is transformed once.
 
     Args:
@@ -56,7 +56,7 @@ def spectrum(frames: Float[Array, "b h w"], window: bool = True) -> Complex[Arra
 
 
 def correlate(
-    previous: Complex[Array, "b h w"], current: Complex[Array, "b h w"], size: tuple[int, int]
+    previous: Complex[Array, "b f g"], current: Complex[Array, "b f g"], size: tuple[int, int]
 ) -> Shift:
     """Shift between two half spectra from `spectrum`, with the full transform size `size`.
 
@@ -85,14 +85,17 @@ def correlate(
     return Shift(jnp.where(found, dx, 0.0), jnp.where(found, dy, 0.0), response)
 
 
-def phase_correlation(previous: Array, current: Array, window: bool = True) -> Shift:
+def phase_correlation(
+    previous: Array | np.ndarray, current: Array | np.ndarray, window: bool = True
+) -> Shift:
     """Translation between pairs of grey frames.
 
     Args:
         previous: `(B, H, W)` grey frames, any real dtype.
         current: `(B, H, W)`, the frames after them.
         window: the default form with a Hann window; False for the paper's, which agrees with
-            `cv2.phaseCorrelate(previous, current)` within 0.02 px.
+            `cv2.phaseCorrelate(previous, current)` within 0.02 px (less the half pixel that OpenCV adds
+            along a side whose padded length is odd: identical frames do not move here).
 
     Returns:
         `Shift`, pixels; 0 with response 0 where a frame is flat and nothing can be matched.

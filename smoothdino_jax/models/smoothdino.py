@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Bool, Complex, Float
+from jaxtyping import Array, Bool, Complex, Float, Shaped
 
 from smoothdino_jax.models import phase_correlation as pc
 from smoothdino_jax.models.adapters import Adapter, AdapterConfig, AdapterState, adapt_clip
@@ -28,6 +28,9 @@ from smoothdino_jax.models.vit import Encoder, EncoderConfig, Features
 # ImageNet's statistics in 0..255, what DINOv2 was trained with.
 _MEAN = np.array([123.675, 116.28, 103.53], np.float32)
 _STD = np.array([58.395, 57.12, 57.375], np.float32)
+
+
+Images = Shaped[Array | np.ndarray, "b h w 3"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +73,7 @@ class State(NamedTuple):
     """
 
     adapter: AdapterState
-    spectrum: Complex[Array, "b h w"]
+    spectrum: Complex[Array, "b f g"]
     fresh: Bool[Array, "b"]
     shift: Shift
 
@@ -116,7 +119,7 @@ class SmoothDINO(nnx.Module):
         return model
 
     @jax.jit
-    def encode(self, images: Array) -> tuple[Features, ...]:
+    def encode(self, images: Images) -> tuple[Features, ...]:
         """Features of a batch of frames.
 
         Args:
@@ -145,7 +148,7 @@ class SmoothDINO(nnx.Module):
         return resize_depth(self.decoder(features), size)
 
     @jax.jit
-    def __call__(self, images: Array) -> Float[Array, "b h w"]:
+    def __call__(self, images: Images) -> Float[Array, "b h w"]:
         """Vanilla depth, frame by frame, without the adapter.
 
         Args:
@@ -156,7 +159,7 @@ class SmoothDINO(nnx.Module):
         """
         return self.decode(self.encode(images), images.shape[1:3])
 
-    def init_state(self, images: Array) -> State:
+    def init_state(self, images: Images) -> State:
         """The state of streams that have seen nothing yet.
 
         Args:
@@ -174,7 +177,7 @@ class SmoothDINO(nnx.Module):
         return zeros._replace(fresh=jnp.ones(images.shape[0], bool))
 
     @jax.jit
-    def step(self, images: Array, state: State) -> tuple[Float[Array, "b h w"], State]:
+    def step(self, images: Images, state: State) -> tuple[Float[Array, "b h w"], State]:
         """One frame further along a batch of streams: pure, constant time and memory.
 
         Args:
@@ -187,7 +190,7 @@ class SmoothDINO(nnx.Module):
         return self.advance(self.encode(images), images, state)
 
     def advance(
-        self, features: tuple[Features, ...], images: Array, state: State
+        self, features: tuple[Features, ...], images: Images, state: State
     ) -> tuple[Float[Array, "b h w"], State]:
         """`step` for who has the features already, such as an evaluation of several adapters on one encoder.
 
@@ -204,7 +207,7 @@ class SmoothDINO(nnx.Module):
         depth = self.decode(adapted, images.shape[1:3])
         return depth, State(memory, spectrum, jnp.zeros_like(state.fresh), shift)
 
-    def track(self, images: Array, previous: Complex[Array, "b h w"] | None):
+    def track(self, images: Images, previous: Complex[Array, "b f g"] | None):
         """Shift since the previous frame, and this frame's spectrum to keep for the next.
 
         Args:
@@ -234,7 +237,9 @@ class SmoothDINO(nnx.Module):
         memory, adapted = adapter(memory, features, self.in_tokens(shift))
         return adapted, memory, shift
 
-    def adapt_clip(self, features: tuple[Features, ...], images: Array) -> tuple[Features, ...]:
+    def adapt_clip(
+        self, features: tuple[Features, ...], images: Shaped[Array | np.ndarray, "b t h w 3"]
+    ) -> tuple[Features, ...]:
         """The same step over whole clips, for training.
 
         Args:
@@ -266,7 +271,7 @@ class SmoothDINO(nnx.Module):
         return self.adapter
 
 
-def normalise(images: Array, patch: int) -> Float[Array, "b H W 3"]:
+def normalise(images: Images, patch: int) -> Float[Array, "b H W 3"]:
     """ImageNet normalisation, then centred zero padding to whole patches.
 
     Args:
@@ -277,6 +282,6 @@ def normalise(images: Array, patch: int) -> Float[Array, "b H W 3"]:
         `(B, H', W', 3)` float32, H' and W' the next multiples of `patch`; an odd pixel of padding goes to the
         bottom and right.
     """
-    images = (images.astype(jnp.float32) - _MEAN) / _STD
+    images = (jnp.asarray(images, jnp.float32) - _MEAN) / _STD
     widths = [divmod(-n % patch, 2) for n in images.shape[1:3]]
     return jnp.pad(images, ((0, 0), *[(half, half + odd) for half, odd in widths], (0, 0)))

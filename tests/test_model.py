@@ -1,0 +1,307 @@
+"""The whole model: streams, clips, resets, sizes, dtypes, and an untrained adapter that changes nothing."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from smoothdino_jax.models.adapters import AdapterConfig
+from smoothdino_jax.models.dpt import DecoderConfig
+from smoothdino_jax.models.resize import upsample2_bilinear
+from smoothdino_jax.models.smoothdino import SmoothDINO, SmoothDINOConfig, normalise
+from smoothdino_jax.models.vit import EncoderConfig
+from smoothdino_jax.stream import Stream
+
+WIDTH = 16
+
+
+def frames(count, size=(56, 70), seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (count, *size, 3)).astype(np.uint8)
+
+
+def randomise(module, seed=0, scale=0.3):
+    """Random numbers in every weight, so that nothing is zero by design."""
+    rng = np.random.default_rng(seed)
+    for leaf in jax.tree.leaves(nnx.state(module), is_leaf=lambda x: isinstance(x, nnx.Variable)):
+        leaf[...] = jnp.asarray(rng.normal(0, scale, leaf[...].shape), jnp.float32)
+
+
+@pytest.fixture
+def trained(tiny_model):
+    """A model whose adapter does something."""
+    randomise(tiny_model.adapter, scale=0.1)
+    return tiny_model
+
+
+def stream_all(model, video):
+    state = model.init_state(video[:1])
+    depths = []
+    for frame in video:
+        depth, state = model.step(frame[None], state)
+        depths.append(np.asarray(depth[0]))
+    return np.stack(depths), state
+
+
+def test_untrained_adapter_is_vanilla_bit_for_bit(tiny_model):
+    video = frames(3)
+    depths, _ = stream_all(tiny_model, video)
+    vanilla = np.concatenate([np.asarray(tiny_model(frame[None])) for frame in video])
+    assert np.array_equal(depths, vanilla)
+
+
+@pytest.mark.parametrize(
+    "adapter", [AdapterConfig.released(WIDTH), AdapterConfig.current_only(WIDTH), AdapterConfig.paper(WIDTH)]
+)
+def test_every_variant_starts_as_vanilla(tiny_model, adapter):
+    model = tiny_model.with_adapter(adapter, nnx.Rngs(1))
+    video = frames(2)
+    depths, _ = stream_all(model, video)
+    assert np.array_equal(depths[1], np.asarray(tiny_model(video[1:])[0]))
+
+
+def test_a_trained_adapter_uses_the_past(trained):
+    video = frames(3)
+    depths, _ = stream_all(trained, video)
+    other, _ = stream_all(trained, np.concatenate([frames(2, seed=9), video[2:]]))
+    assert np.abs(depths[2] - other[2]).max() > 1e-4
+
+
+def test_current_only_does_not(tiny_model):
+    model = tiny_model.with_adapter(AdapterConfig.current_only(WIDTH), nnx.Rngs(1))
+    randomise(model.adapter, scale=0.1)
+    video = frames(3)
+    depths, _ = stream_all(model, video)
+    other, _ = stream_all(model, np.concatenate([frames(2, seed=9), video[2:]]))
+    assert np.array_equal(depths[2], other[2])
+    assert np.abs(depths[2] - np.asarray(model(video[2:])[0])).max() > 1e-4
+
+
+def test_first_frame_has_itself_as_its_past_at_rest(trained):
+    video = frames(1)
+    once, state = trained.step(video, trained.init_state(video))
+    assert np.array_equal(np.stack(state.shift[:2]), np.zeros((2, 1)))
+    features = trained.encode(video)
+    rest = jax.tree.map(jnp.zeros_like, state.shift)
+    _, adapted = trained.adapter(features, features, rest)
+    assert np.allclose(once, trained.decode(adapted, video.shape[1:3]), atol=1e-6)
+
+
+def test_streams_in_a_batch_are_independent_and_reset_alone(trained):
+    first, second = frames(3, seed=1), frames(3, seed=2)
+    both = np.stack([first, second], 1)
+    state = trained.init_state(both[0])
+    alone, _ = stream_all(trained, second)
+    for k in range(3):
+        if k == 2:
+            state = state._replace(fresh=jnp.array([True, False]))
+        depth, state = trained.step(both[k], state)
+    assert np.allclose(depth[1], alone[2], atol=1e-5)
+    restarted, _ = stream_all(trained, first[2:])
+    assert np.allclose(depth[0], restarted[0], atol=1e-5)
+
+
+def test_clip_and_stream_are_the_same_step(trained):
+    clip = frames(4)
+    streamed, _ = stream_all(trained, clip)
+    features = jax.tree.map(lambda leaf: leaf[None], trained.encode(clip))
+    adapted = trained.adapt_clip(features, clip[None])
+    depth = trained.decode(jax.tree.map(lambda leaf: leaf[0], adapted), clip.shape[1:3])
+    assert np.allclose(depth, streamed, atol=1e-5)
+
+
+def test_state_has_constant_size(trained):
+    video = frames(4)
+    state = trained.init_state(video[:1])
+    shapes = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state)
+    for frame in video:
+        _, state = trained.step(frame[None], state)
+        assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state) == shapes
+
+
+def test_step_compiles_once_per_shape(trained):
+    video = frames(4, size=(42, 98))  # a size that no other test has
+    before = type(trained).step._cache_size()
+    stream_all(trained, video)
+    assert type(trained).step._cache_size() == before + 1
+
+
+def test_step_inside_the_users_own_jit(trained):
+    video = frames(2)
+    mine = jax.jit(lambda model, images, state: model.step(images, state))
+    state = trained.init_state(video[:1])
+    for frame in video:
+        depth, state = mine(trained, frame[None], state)
+    assert np.allclose(depth[0], stream_all(trained, video)[0][1], atol=1e-5)
+
+
+def test_stream_takes_single_frames(trained):
+    video = frames(3)
+    stream = Stream(trained)
+    depths = np.stack([stream(frame) for frame in video])
+    assert depths.dtype == np.float32
+    assert np.allclose(depths, stream_all(trained, video)[0], atol=1e-5)
+    stream.reset()
+    assert np.allclose(stream(video[0]), depths[0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (np.zeros((1, 1, 3), np.uint8), "at least 2×2"),
+        (np.zeros((8, 8), np.uint8), "RGB"),
+        (np.full((56, 70, 3), np.nan, np.float32), "NaN"),
+        (np.zeros((40, 70, 3), np.uint8), "reset"),
+    ],
+)
+def test_stream_refuses_bad_frames_and_keeps_its_state(trained, bad, message):
+    video = frames(2)
+    stream = Stream(trained)
+    stream(video[0])
+    with pytest.raises(ValueError, match=message):
+        stream(bad)
+    assert np.allclose(stream(video[1]), stream_all(trained, video)[0][1], atol=1e-5)
+
+
+def test_a_model_without_adapter_says_so(tiny_model):
+    vanilla = tiny_model.vanilla()
+    assert np.array_equal(vanilla(frames(1)), tiny_model(frames(1)))
+    with pytest.raises(ValueError, match="no adapter"):
+        vanilla.init_state(frames(1))
+    with pytest.raises(ValueError, match="adapter"):
+        Stream(vanilla)
+
+
+def test_released_start_has_gradients_for_biases_alone(tiny_model):
+    model = tiny_model.with_adapter(AdapterConfig.released(WIDTH), nnx.Rngs(1))
+    graph, weights, rest = nnx.split(model, lambda path, _: path[0] == "adapter", ...)
+    video = frames(2)
+
+    def objective(weights):
+        model = nnx.merge(graph, weights, rest)
+        features = jax.tree.map(lambda leaf: leaf[None], model.encode(video))
+        adapted = model.adapt_clip(features, video[None])
+        return sum(jnp.square(leaf[:, 1] - 1.0).sum() for leaf in jax.tree.leaves(adapted))
+
+    for path, gradient in nnx.to_flat_state(jax.grad(objective)(weights)):
+        moves = bool(jnp.any(gradient[...] != 0))
+        assert moves == (path[-2].endswith("_out") and path[-1] == "bias"), path
+
+
+def test_zero_output_start_trains_every_weight_after_one_step(tiny_model):
+    graph, weights, rest = nnx.split(tiny_model, lambda path, _: path[0] == "adapter", ...)
+    video = frames(2)
+
+    def objective(weights):
+        model = nnx.merge(graph, weights, rest)
+        features = jax.tree.map(lambda leaf: leaf[None], model.encode(video))
+        adapted = model.adapt_clip(features, video[None])
+        return sum(jnp.square(leaf[:, 1] - 1.0).sum() for leaf in jax.tree.leaves(adapted))
+
+    gradient = jax.grad(objective)
+    weights = jax.tree.map(lambda leaf, slope: leaf - 1e-3 * slope, weights, gradient(weights))
+    for path, slope in nnx.to_flat_state(gradient(weights)):
+        assert bool(jnp.any(slope[...] != 0)), path
+
+
+@pytest.mark.parametrize("size", [(56, 70), (57, 71), (30, 100)])
+def test_any_size_in_the_same_size_out(trained, size):
+    depth, _ = trained.step(frames(1, size), trained.init_state(frames(1, size)))
+    assert depth.shape == (1, *size)
+    assert depth.dtype == jnp.float32
+
+
+def test_padding_is_centred_and_zero():
+    padded = np.asarray(normalise(frames(1, (28, 31)), 14))
+    assert padded.shape == (1, 28, 42, 3)
+    assert not padded[:, :, :5].any()
+    assert not padded[:, :, 36:].any()
+    assert padded[:, :, 5:36].all()
+
+
+def test_depth_stays_in_the_configured_range(tiny_config):
+    for decoder in (
+        DecoderConfig.nyu(WIDTH, features=8, last=8),
+        DecoderConfig.kitti(WIDTH, features=8, last=8),
+    ):
+        model = SmoothDINO(dataclasses.replace(tiny_config, decoder=decoder), nnx.Rngs(0))
+        model.decoder.head3.bias[...] = jnp.full(1, 500.0)
+        assert np.all(model(frames(1)) == decoder.max_depth)
+        model.decoder.head3.bias[...] = jnp.full(1, -500.0)
+        assert np.all(model(frames(1)) == np.float32(decoder.min_depth))
+
+
+# Measured on the random model below: 0.4 to 1.2 % in depth, far from what a mistake would make.
+_BFLOAT16_ERROR = 0.02
+
+
+@pytest.mark.parametrize("brightness", [0, 128, 255])
+def test_bfloat16_is_close_to_float32_and_never_black_or_nan(trained, tiny_config, brightness):
+    parts = {
+        name: dataclasses.replace(getattr(tiny_config, name), dtype="bfloat16")
+        for name in ("encoder", "decoder", "adapter")
+    }
+    config = dataclasses.replace(tiny_config, **parts)
+    graph = nnx.graphdef(nnx.eval_shape(lambda: SmoothDINO(config, nnx.Rngs(0))))
+    half = nnx.merge(graph, nnx.state(trained))
+    video = np.clip(frames(3).astype(int) // 2 + brightness - 64, 0, 255).astype(np.uint8)
+    reference, depth = stream_all(trained, video)[0], stream_all(half, video)[0]
+    assert depth.dtype == np.float32
+    assert np.isfinite(depth).all()
+    assert depth.min() > 0.5 * reference.min()
+    error = np.linalg.norm(depth - reference) / np.linalg.norm(reference)
+    assert 0 < error < _BFLOAT16_ERROR
+
+
+def test_features_have_four_levels_on_the_patch_grid(tiny_model):
+    features = tiny_model.encode(frames(2, (57, 70)))
+    assert [level.patches.shape for level in features] == [(2, 5, 5, WIDTH)] * 4
+    assert [level.cls.shape for level in features] == [(2, WIDTH)] * 4
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 5), (7, 3)])
+def test_doubling_keeps_corners_and_straight_lines(size):
+    y, x = np.meshgrid(*(np.linspace(0, 1, n) if n > 1 else np.zeros(1) for n in size), indexing="ij")
+    plane = (3 * y - 2 * x + 1).astype(np.float32)
+    doubled = np.asarray(upsample2_bilinear(jnp.asarray(plane[None, :, :, None])))[0, :, :, 0]
+    ends = [np.linspace(0, 1, 2 * n) if n > 1 else np.zeros(2) for n in size]
+    y, x = np.meshgrid(*ends, indexing="ij")
+    assert np.allclose(doubled, 3 * y - 2 * x + 1, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: EncoderConfig(width=10, depth=4, heads=3, blocks=(0, 1, 2, 3)), "multiple of heads"),
+        (lambda: EncoderConfig(width=12, depth=4, heads=3, blocks=(0, 1, 2, 4)), "below depth"),
+        (lambda: EncoderConfig(width=12, depth=4, heads=3, blocks=(0, 2, 1, 3)), "increasing"),
+        (lambda: DecoderConfig.nyu(16, min_depth=5.0, max_depth=1.0), "depth range"),
+        (lambda: AdapterConfig(16, inputs=("shift", "current")), "in this order"),
+        (lambda: AdapterConfig(16, inputs=()), "must be some of"),
+        (lambda: AdapterConfig(16, init="zero"), "released"),
+        (lambda: AdapterConfig(16, class_token="drop"), "pass"),
+    ],
+)
+def test_configurations_that_make_no_model_say_why(make, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        make()
+
+
+def test_encoder_and_decoder_must_fit(tiny_config):
+    with pytest.raises(ValueError, match="width"):
+        SmoothDINO(SmoothDINOConfig(tiny_config.encoder, DecoderConfig.nyu(32)), nnx.Rngs(0))
+
+
+@pytest.mark.parametrize(
+    ("config", "millions"),
+    [(EncoderConfig.small(), 21.9), (EncoderConfig.base(), 86.4), (EncoderConfig.large(), 304)],
+)
+def test_published_sizes(config, millions):
+    model = nnx.eval_shape(
+        lambda: SmoothDINO(SmoothDINOConfig(config, DecoderConfig.nyu(config.width)), nnx.Rngs(0))
+    )
+    count = sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.state(model.encoder)))
+    assert count / 1e6 == pytest.approx(millions, rel=0.01)
