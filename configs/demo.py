@@ -1,4 +1,4 @@
-"""The demo: adapters on the embedded depther, on synthetic rooms that it has not seen. No download.
+r"""The demo: adapters on the embedded depther, on synthetic rooms that it has not seen. No download.
 
     make demo
 

@@ -1,6 +1,6 @@
 """The embedded depther: a small ViT and DPT trained from scratch on synthetic rooms, single frames.
 
-    python train.py --config=configs/tiny_synthetic.py --workdir=runs/tiny
+python train.py --config=configs/tiny_synthetic.py --workdir=runs/tiny
 """
 
 from smoothdino_jax.config import default_config
@@ -29,7 +29,7 @@ def get_config():
     config.data.cache_bytes = 0
     config.train.trainable = ("encoder", "decoder")
     config.train.batch_size = 32
-    config.train.steps = 2500
+    config.train.steps = 1500
     config.train.validations_per_epoch = 30
     config.train.optimizer = "adamw"
     config.train.learning_rate = 1e-3

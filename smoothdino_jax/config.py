@@ -9,8 +9,8 @@ def default_config() -> ConfigDict:
     config.seed = 0
 
     config.model = model = ConfigDict()
-    # A model folder (from `smoothdino convert` or from training), "tiny-synthetic" for the embedded one, or ""
-    # to start from random weights with `encoder` and `decoder` below.
+    # A model folder (from `smoothdino convert` or from training), "tiny-synthetic" for the embedded one, or
+    # "" to start from random weights with `encoder` and `decoder` below.
     model.checkpoint = "tiny-synthetic"
     # Fields of EncoderConfig and DecoderConfig, used with checkpoint="" alone.
     model.encoder = ConfigDict()
@@ -67,6 +67,8 @@ def default_config() -> ConfigDict:
     evaluation.warmup = 1
     evaluation.name = "adapter"  # the row of WORKDIR's own model
     evaluation.checkpoints = ""  # further rows: "name=folder,name=folder"
-    evaluation.timing_frames = 20
+    evaluation.frames = 0  # at most so many; 0 for all
+    evaluation.timing_frames = 20  # for ms per frame
+    evaluation.folder = "eval"  # in WORKDIR
     evaluation.pictures = True
     return config.lock()

@@ -164,9 +164,7 @@ def _same(a: nnx.Module, b: nnx.Module) -> bool:
     return all(bool(jnp.array_equal(x, y)) for x, y in leaves)
 
 
-def milliseconds_per_frame(
-    models: dict[str, SmoothDINO], frames: np.ndarray, rounds: int
-) -> dict[str, float]:
+def milliseconds_per_frame(models: dict[str, SmoothDINO], frames: np.ndarray, rounds: int) -> dict[str, float]:
     """Latency of a single stream: median over `rounds` after warm-up, the models taking turns.
 
     Args:
@@ -187,7 +185,7 @@ def milliseconds_per_frame(
         images = frames[k % len(frames)][None]
         for name, (step, model, state) in runs.items():
             start = time.perf_counter()
-            depth, state = jax.block_until_ready(step(model, images, state))
+            _, state = jax.block_until_ready(step(model, images, state))
             times[name].append(1e3 * (time.perf_counter() - start))
             runs[name] = step, model, state
     return {name: float(np.median(series[warmup:])) for name, series in times.items()}

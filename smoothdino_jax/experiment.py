@@ -47,9 +47,7 @@ def open_data(config: ConfigDict) -> tuple[FrameSource, Split]:
         DataError, ValueError: from the source or the split.
     """
     if "adapter" in trainable_parts(config) and config.data.clip_length < 2:
-        raise ValueError(
-            "data.clip_length=1 leaves the adapter without a past: train it on clips of 2 or more"
-        )
+        raise ValueError("data.clip_length=1 leaves the adapter without a past: train it on clips of 2 or more")
     source = open_source(config.data.source)
     clips = make_clips(source, config.data.clip_length, config.data.stride)
     split = make_split(config.data.split, source, clips)

@@ -13,9 +13,7 @@ from jaxtyping import Array, Bool, Float
 NAMES = ("mse", "rmse", "abs_rel", "log10", "delta1", "delta2", "delta3", "silog")
 
 
-def frame_metrics(
-    prediction: Float[Array, "b h w"], truth: Float[Array, "b h w"]
-) -> dict[str, Float[Array, "b"]]:
+def frame_metrics(prediction: Float[Array, "b h w"], truth: Float[Array, "b h w"]) -> dict[str, Float[Array, "b"]]:
     """Metrics of each frame; NaN where a frame has no valid pixel.
 
     With p the prediction, t the truth in metres, d = ln p - ln t, and means over the pixels with t > 0
@@ -75,9 +73,7 @@ class Sums(NamedTuple):
         """Nothing counted yet."""
         return cls({name: jnp.zeros(()) for name in NAMES}, jnp.zeros((), int), jnp.zeros((), int))
 
-    def add(
-        self, prediction: Float[Array, "b h w"], truth: Float[Array, "b h w"], counted: Bool[Array, "b"]
-    ) -> "Sums":
+    def add(self, prediction: Float[Array, "b h w"], truth: Float[Array, "b h w"], counted: Bool[Array, "b"]) -> "Sums":
         """Adds the frames where `counted` is True. NaN in a prediction stays NaN in the sums."""
         readings = (truth > 0).any((1, 2))
         use = counted & readings

@@ -45,9 +45,7 @@ def tiny_config():
 @pytest.fixture(scope="session")
 def _tiny_parts(tiny_config):
     # Compiled as a whole and with the cheap generator: three times faster than the default.
-    return nnx.split(
-        nnx.jit(lambda: SmoothDINO(tiny_config, nnx.Rngs(jax.random.key(0, impl="unsafe_rbg"))))()
-    )
+    return nnx.split(nnx.jit(lambda: SmoothDINO(tiny_config, nnx.Rngs(jax.random.key(0, impl="unsafe_rbg"))))())
 
 
 @pytest.fixture

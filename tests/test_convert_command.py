@@ -107,9 +107,7 @@ def test_one_line_names_every_tensor_that_does_not_fit(refused, huggingface_fold
 def test_what_is_no_dinov2_depther_is_told_so(refused, huggingface_folder):
     line = refused(huggingface_folder("a", fields={"model_type": "depth_anything"}))
     assert "model_type is 'depth_anything'" in line
-    line = refused(
-        huggingface_folder("b", fields={"readout_type": "add"}, backbone={"apply_layernorm": True})
-    )
+    line = refused(huggingface_folder("b", fields={"readout_type": "add"}, backbone={"apply_layernorm": True}))
     assert "readout_type is 'add', expected 'project'" in line
     assert "backbone_config.apply_layernorm is True, expected False" in line
     line = refused(huggingface_folder("c", change=lambda t: t.pop("neck.convs.0.weight")))

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from experiments import randomise
 from flax import nnx
 
 from smoothdino_jax.models.adapters import AdapterConfig
@@ -21,13 +22,6 @@ WIDTH = 16
 def frames(count, size=(56, 70), seed=0):
     rng = np.random.default_rng(seed)
     return rng.integers(0, 256, (count, *size, 3)).astype(np.uint8)
-
-
-def randomise(module, seed=0, scale=0.3):
-    """Random numbers in every weight, so that nothing is zero by design."""
-    rng = np.random.default_rng(seed)
-    for leaf in jax.tree.leaves(nnx.state(module), is_leaf=lambda x: isinstance(x, nnx.Variable)):
-        leaf[...] = jnp.asarray(rng.normal(0, scale, leaf[...].shape), jnp.float32)
 
 
 @pytest.fixture
@@ -300,8 +294,6 @@ def test_encoder_and_decoder_must_fit(tiny_config):
     [(EncoderConfig.small(), 21.9), (EncoderConfig.base(), 86.4), (EncoderConfig.large(), 304)],
 )
 def test_published_sizes(config, millions):
-    model = nnx.eval_shape(
-        lambda: SmoothDINO(SmoothDINOConfig(config, DecoderConfig.nyu(config.width)), nnx.Rngs(0))
-    )
+    model = nnx.eval_shape(lambda: SmoothDINO(SmoothDINOConfig(config, DecoderConfig.nyu(config.width)), nnx.Rngs(0)))
     count = sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.state(model.encoder)))
     assert count / 1e6 == pytest.approx(millions, rel=0.01)

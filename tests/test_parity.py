@@ -270,9 +270,7 @@ def test_the_published_adapter_converts_with_a_vit_s(tmp_path, capsys):
     adapter = SHARED / "goldens" / "released_transformer_adapter_epoch_9.pth"
     if not adapter.is_file():
         pytest.skip(f"no {adapter.name}: SMOOTHDINO_SHARED names the folder that holds goldens/")
-    depther([1, 2, 3, 4], **VIT_S | {"num_hidden_layers": 4, "image_size": 70}).save_pretrained(
-        tmp_path / "src"
-    )
+    depther([1, 2, 3, 4], **VIT_S | {"num_hidden_layers": 4, "image_size": 70}).save_pretrained(tmp_path / "src")
     code = cli.main(["convert", str(tmp_path / "src"), str(tmp_path / "dst"), "--adapter", str(adapter)])
     assert code == 0
     assert "every weight of fc_out is 0, so it adds a constant" in capsys.readouterr().out

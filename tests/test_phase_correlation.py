@@ -1,5 +1,6 @@
 """Phase correlation finds shifts, agrees with OpenCV in the paper's form, and says when it knows nothing."""
 
+import itertools
 import os
 from pathlib import Path
 
@@ -80,7 +81,7 @@ def test_papers_form_agrees_with_opencv_on_real_frames(pattern):
     paths = sorted(SHARED.glob("data/" + pattern))
     assert paths
     step = max(1, len(paths) // 12)
-    for first, second in list(zip(paths, paths[1:], strict=False))[::step]:
+    for first, second in list(itertools.pairwise(paths))[::step]:
         pair = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE).astype(np.float32) for path in (first, second)]
         assert_agrees_with_opencv(*pair)
 

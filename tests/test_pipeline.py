@@ -135,9 +135,7 @@ def test_shards_share_no_clip_and_together_make_the_epoch():
 def test_shards_draw_different_augmentations():
     source = Frames(2)
     clips = ClipSource(source, np.array([[0, 1]] * 8))  # the same clip over and over
-    shards = [
-        training_batches(clips, 4, seed=0, augment=Augment(), shard_index=i, shard_count=2) for i in range(2)
-    ]
+    shards = [training_batches(clips, 4, seed=0, augment=Augment(), shard_index=i, shard_count=2) for i in range(2)]
     one, two = (next(iter(shard))["image"] for shard in shards)
     assert len({clip.tobytes() for clip in (*one, *two)}) == 8
 
@@ -336,9 +334,7 @@ def test_switching_one_change_off_leaves_the_others_as_they_were():
     assert 0 < sum(mirrored) < 10
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"flip": 1.5}, {"reverse": -0.1}, {"contrast": 1}, {"crop": -0.2}, {"noise": -1}]
-)
+@pytest.mark.parametrize("wrong", [{"flip": 1.5}, {"reverse": -0.1}, {"contrast": 1}, {"crop": -0.2}, {"noise": -1}])
 def test_impossible_strengths_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Augment(**wrong)

@@ -105,12 +105,8 @@ def test_an_odd_side_is_padded_by_its_edge(tmp_path):
 def test_rotation_in_the_file_is_applied(video):
     upright = next(read_video(video).frames)
     data = bytearray(video.read_bytes())
-    matrix = (
-        data.rindex(b"tkhd") + 4 + 40
-    )  # the display matrix in the track's header: a quarter turn clockwise
-    data[matrix : matrix + 36] = struct.pack(
-        ">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, SIZE[0] << 16, 0, 1 << 30
-    )
+    matrix = data.rindex(b"tkhd") + 4 + 40  # the display matrix in the track's header: a quarter turn clockwise
+    data[matrix : matrix + 36] = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, SIZE[0] << 16, 0, 1 << 30)
     video.write_bytes(data)
     turned = read_video(video)
     assert turned.size == SIZE[::-1]
@@ -245,9 +241,7 @@ def test_command_writes_the_video_and_the_streams_depth(tmp_path, folder, traine
 def test_compare_shows_the_vanilla_and_the_streams_depth(tmp_path, folder, trained, monkeypatch):
     seen = []
     draw = command.SideBySide.draw
-    monkeypatch.setattr(
-        command.SideBySide, "draw", lambda self, *args: (seen.append(args), draw(self, *args))[1]
-    )
+    monkeypatch.setattr(command.SideBySide, "draw", lambda self, *args: (seen.append(args), draw(self, *args))[1])
     assert depth_video(trained, read_video(folder), tmp_path / "out.mp4", compare=True, short_side=28) == 5
     assert [len(shown) for shown in seen] == [3] * 5
     for frame, shown, (smoothed, vanilla) in zip(clip(), seen, stepped(trained, clip()), strict=True):

@@ -55,12 +55,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="range of depth that the head was trained for: nyu (0.001 to 10 m), kitti (0.001 to 80 m) or "
         "MIN,MAX in metres; by default kitti if SRC or HEAD is named so, else nyu",
     )
-    parser.add_argument(
-        "--heads", type=int, metavar="N", help="attention heads; only for a backbone of your own"
-    )
-    parser.add_argument(
-        "--float16", action="store_true", help="store half precision: half the size, three digits"
-    )
+    parser.add_argument("--heads", type=int, metavar="N", help="attention heads; only for a backbone of your own")
+    parser.add_argument("--float16", action="store_true", help="store half precision: half the size, three digits")
     parser.add_argument("--overwrite", action="store_true", help="replace DST if it is a model folder")
     parser.set_defaults(run=_run)
 

@@ -24,9 +24,7 @@ def run(main: Callable[[ConfigDict, Path], object], doc: str) -> None:
         doc: its help text.
     """
     sys.modules["__main__"].__doc__ = doc
-    config = config_flags.DEFINE_config_file(
-        "config", None, "Configuration file, see configs/.", lock_config=True
-    )
+    config = config_flags.DEFINE_config_file("config", None, "Configuration file, see configs/.", lock_config=True)
     workdir = flags.DEFINE_string("workdir", None, "Folder for everything that is written.")
     flags.mark_flags_as_required(["config", "workdir"])
 

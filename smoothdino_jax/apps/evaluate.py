@@ -36,7 +36,7 @@ def evaluate_workdir(config: ConfigDict, workdir: Path) -> list[dict]:
 
     Args:
         config: the one the run was trained with.
-        workdir: of `train.py`. `eval/metrics.json` is written into it: a list of rows with `name`, the
+        workdir: of `train.py`. `metrics.json` in its folder `eval` is written into it: a list of rows with `name`, the
             metrics of `metrics.frame_metrics`, `frames`, `empty`, `ms_per_frame` (one stream, median) and
             `model`, the folder. With `eval.pictures` also `comparison.png`, `.mp4` and `.gif`.
 
@@ -52,7 +52,7 @@ def evaluate_workdir(config: ConfigDict, workdir: Path) -> list[dict]:
     models, folders = _models(config, workdir, folders)
     warmup = config.eval.warmup if "adapter" in trainable_parts(config) else 0
     paths = streams(split.validation)
-    lanes = Lanes(frames, paths, config.eval.batch_size, warmup)
+    lanes = Lanes(frames, paths, config.eval.batch_size, warmup, config.eval.frames)
     results = evaluate(models, lanes, progress="evaluating")
 
     longest = max(paths, key=len)[:_PICTURE_FRAMES]
@@ -60,12 +60,11 @@ def evaluate_workdir(config: ConfigDict, workdir: Path) -> list[dict]:
     images = np.stack([frame.image for frame in clip])
     latency = milliseconds_per_frame(models, images, config.eval.timing_frames)
     rows = [
-        {"name": name} | results[name] | {"ms_per_frame": latency[name], "model": str(folders[name])}
-        for name in models
+        {"name": name} | results[name] | {"ms_per_frame": latency[name], "model": str(folders[name])} for name in models
     ]
     print(table(rows))
-    folder = workdir / "eval"
-    folder.mkdir(exist_ok=True)
+    folder = workdir / config.eval.folder
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "metrics.json").write_text(json.dumps(rows, indent=2) + "\n")
     print(f"\n{folder / 'metrics.json'}")
     if config.eval.pictures:

@@ -97,9 +97,7 @@ class Comparison:
         """Whether the picture has the truth and the errors against it."""
         return self._error_range is not None
 
-    def draw(
-        self, image: np.ndarray, truth: np.ndarray | None, depths: Mapping[str, np.ndarray]
-    ) -> np.ndarray:
+    def draw(self, image: np.ndarray, truth: np.ndarray | None, depths: Mapping[str, np.ndarray]) -> np.ndarray:
         """Draws one frame.
 
         Args:
@@ -120,9 +118,7 @@ class Comparison:
         maps = dict(depths) if truth is None else {"truth": truth, **depths}
         for name, pixels in {"image": image, **maps}.items():
             if pixels.shape[:2] != self._size:
-                raise ValueError(
-                    f"{name} has shape {pixels.shape}, the picture is for frames of {self._size}"
-                )
+                raise ValueError(f"{name} has shape {pixels.shape}, the picture is for frames of {self._size}")
         panels = {"image": image}
         for name, depth in maps.items():
             panels[name] = colour(depth, self._depth_range)
@@ -244,9 +240,7 @@ class _Sheet:
 
     def bar(self, scale, label, across: tuple[int, int], top: int, extend: str) -> None:
         axes = self._axes(across[0], top, across[1], 14)
-        bar = self._figure.colorbar(
-            scale, cax=axes, orientation="horizontal", extend=extend, extendfrac=0.025
-        )
+        bar = self._figure.colorbar(scale, cax=axes, orientation="horizontal", extend=extend, extendfrac=0.025)
         self._style(bar, label)
 
     def upright_bar(self, scale, label, left: int, top: int, extend: str) -> None:
@@ -269,9 +263,7 @@ class _Sheet:
         for (left, top, height, width), pixels in panels.items():
             shrinks = pixels.shape[1] > width
             way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-            picture[top : top + height, left : left + width] = cv2.resize(
-                pixels, (width, height), interpolation=way
-            )
+            picture[top : top + height, left : left + width] = cv2.resize(pixels, (width, height), interpolation=way)
         return picture
 
     def _axes(self, left, top, width, height):

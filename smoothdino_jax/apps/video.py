@@ -42,9 +42,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "input", metavar="IN", type=Path, help="video file, or folder of images (30 frames per second)"
-    )
+    parser.add_argument("input", metavar="IN", type=Path, help="video file, or folder of images (30 frames per second)")
     parser.add_argument("-o", "--output", metavar="OUT.mp4", type=Path, required=True, help="video to write")
     parser.add_argument(
         "--checkpoint",
@@ -163,9 +161,7 @@ def _run(args: argparse.Namespace) -> None:
     model = load(args.checkpoint)
     if model.adapter is None:
         if args.compare:
-            raise DataError(
-                f"--compare needs an adapter, and {args.checkpoint} has none: leave it out, or train one"
-            )
+            raise DataError(f"--compare needs an adapter, and {args.checkpoint} has none: leave it out, or train one")
         _say(f"{args.checkpoint} has no adapter: depth is predicted frame by frame, nothing is smoothed")
     if args.checkpoint == _TINY:
         _say(f"{_TINY} has only seen rendered rooms: for real pictures, {_OFFICIAL}, then --checkpoint")

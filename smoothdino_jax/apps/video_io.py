@@ -218,9 +218,7 @@ def _open(path: Path) -> tuple[Fraction, int | None, Iterator[np.ndarray]]:
     if not container.streams.video:
         others = ", ".join(sorted({stream.type for stream in container.streams}))
         container.close()
-        raise DataError(
-            f"{path} is not a video: it has no video stream" + (f", only {others}" if others else "")
-        )
+        raise DataError(f"{path} is not a video: it has no video stream" + (f", only {others}" if others else ""))
     stream = container.streams.video[0]
     stream.thread_type = "AUTO"
     rate = stream.average_rate or stream.guessed_rate or Fraction(_IMAGES_FPS)
@@ -244,14 +242,10 @@ def _images(folder: Path) -> list[Path]:
     files = [file for file in folder.iterdir() if file.suffix.lower() in IMAGES and file.name[0] != "."]
     if not files:
         raise DataError(f"{folder} holds no images ({', '.join(sorted(IMAGES))})")
-    files.sort(
-        key=lambda file: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", file.name)]
-    )
+    files.sort(key=lambda file: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", file.name)])
     for one, other in itertools.pairwise(sorted(files, key=lambda file: file.stem)):
         if one.stem == other.stem:
-            raise DataError(
-                f"{folder} holds {one.name} and {other.name}: move those that aren't frames elsewhere"
-            )
+            raise DataError(f"{folder} holds {one.name} and {other.name}: move those that aren't frames elsewhere")
     return files
 
 

@@ -113,6 +113,5 @@ def make_split(config: ConfigDict, source: FrameSource, clips: np.ndarray) -> Sp
         case "lists":
             return from_lists(source, clips, config.train_json, config.validation_json)
     raise ValueError(
-        f"unknown split {config.how!r}: use 'by_scene', 'by_blocks', 'by_parts', 'at_random', 'lists' or "
-        "'everything'"
+        f"unknown split {config.how!r}: use 'by_scene', 'by_blocks', 'by_parts', 'at_random', 'lists' or 'everything'"
     )

@@ -203,9 +203,7 @@ def _bookshelf(room: Room, width, depth) -> None:
     for k in range(rows + 1):
         room.box(0, 0.5 * depth, 0.34 * k, (width - 0.06, depth, 0.03), wood)
     cell = (room.rng.uniform(0.03, 0.055), 0.34)
-    books = look(
-        room.rng.uniform(0.2, 0.38, 3), cell=cell, shift=0.37, gap=(0.006, 0.2), variation=(0.5, 0.75, 0.0)
-    )
+    books = look(room.rng.uniform(0.2, 0.38, 3), cell=cell, shift=0.37, gap=(0.006, 0.2), variation=(0.5, 0.75, 0.0))
     room.box(0, 0.4 * depth, 0.0, (width - 0.06, 0.7 * depth, 0.34 * rows - 0.05), books)
 
 

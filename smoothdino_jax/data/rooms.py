@@ -59,9 +59,7 @@ def _try_piece(room: Room, piece, blocked: list, margin: float) -> None:
                 continue
             along = rng.uniform(0.5 * width + 0.03, wall.length - 0.5 * width - 0.03)
             spot, yaw = _at_wall(wall, along, rng.uniform(0.01, 0.05)), wall.yaw
-            if any(
-                n == number and a < along + 0.5 * width and along - 0.5 * width < b for n, a, b in blocked
-            ):
+            if any(n == number and a < along + 0.5 * width and along - 0.5 * width < b for n, a, b in blocked):
                 continue
         else:
             yaw = rng.uniform(0, 2 * np.pi) if rng.random() < 0.4 else rng.integers(4) * 0.5 * np.pi

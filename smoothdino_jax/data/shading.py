@@ -182,10 +182,7 @@ def _light(scene: Scene, pose: Array, seen: _Hits, colour, gloss, emission, lamp
         lit = [lit[i] + lamp[3 + i] * power * corner for i in range(3)]
     emission = jnp.minimum(emission, 1.0)
     highlight = gloss * shine
-    return [
-        colour[i] * (lit[i] * (1 - emission) + emission) + highlight * scene.lights[0, 3 + i]
-        for i in range(3)
-    ]
+    return [colour[i] * (lit[i] * (1 - emission) + emission) + highlight * scene.lights[0, 3 + i] for i in range(3)]
 
 
 @jax.jit

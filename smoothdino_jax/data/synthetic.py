@@ -151,9 +151,7 @@ class SyntheticRooms:
         device: jax.Device | None = None,
     ):
         if scenes < 1 or frames_per_scene < 1:
-            raise ValueError(
-                f"scenes and frames_per_scene must be at least 1, got {scenes} and {frames_per_scene}"
-            )
+            raise ValueError(f"scenes and frames_per_scene must be at least 1, got {scenes} and {frames_per_scene}")
         if len(size) != 2 or min(size) < 16:
             raise ValueError(f"size must be (height, width), each at least 16 pixels, got {size}")
         if seed < 0 or first_scene < 0:

@@ -105,11 +105,7 @@ class LevelAdapter(nnx.Module):
         return Features(current.patches + change.astype(current.patches.dtype), cls)
 
     def _inputs(self, current: Array, previous: Array, shift: Array) -> Array:
-        parts = [
-            array
-            for name, array in (("current", current), ("previous", previous))
-            if name in self.config.inputs
-        ]
+        parts = [array for name, array in (("current", current), ("previous", previous)) if name in self.config.inputs]
         if shift.shape[-1]:
             shift = jnp.broadcast_to(shift, (*current.shape[:-1], shift.shape[-1]))
             parts.append(shift.astype(current.dtype))
@@ -154,24 +150,29 @@ class Adapter(nnx.Module):
         return features, adapted
 
 
-def adapt_clip(adapter: Adapter, features: tuple[Features, ...], shifts: Shift) -> tuple[Features, ...]:
+def adapt_clip(
+    adapter: Adapter, features: tuple[Features, ...], shifts: Shift, *, skip: int = 0
+) -> tuple[Features, ...]:
     """Runs the step over a clip, from a fresh state.
 
     Args:
         adapter: the step function.
         features: four levels with leading axes `(T, B)`.
         shifts: `Shift` of `(T, B)` arrays, in tokens; those of the first frame are ignored (set to zero).
+        skip: frames at the start that only make the state: their adapted features are not returned.
 
     Returns:
-        Adapted features, leading axes `(T, B)`.
+        Adapted features, leading axes `(T - skip, B)`.
     """
-    first = jax.tree.map(lambda leaf: leaf[0], features)
+
+    def frame(tree, t):
+        return jax.tree.map(lambda leaf: leaf[t], tree)
+
     at_rest = jax.tree.map(lambda leaf: leaf.at[0].set(0.0), shifts)
-    graph, weights = nnx.split(adapter)
-
-    def one(state, inputs):
-        return nnx.merge(graph, weights)(state, *inputs)
-
-    # Unrolled, so that XLA drops the work of outputs that the caller does not use (a clip's first frames).
-    _, adapted = jax.lax.scan(one, adapter.init_state(first), (features, at_rest), unroll=True)
-    return adapted
+    state = adapter.init_state(frame(features, 0))
+    clip = []
+    # A Python loop: unlike a scan, it leaves out the skipped outputs, forward and backward.
+    for t in range(len(shifts.dx)):
+        state, adapted = adapter(state, frame(features, t), frame(at_rest, t))
+        clip.append(adapted)
+    return jax.tree.map(lambda *frames: jnp.stack(frames), *clip[skip:])

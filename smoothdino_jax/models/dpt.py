@@ -44,9 +44,7 @@ class DecoderConfig:
         if len(self.levels) != 4:
             raise ValueError(f"decoder: levels must be four channel counts, got {self.levels}")
         if not 0 <= self.min_depth < self.max_depth:
-            raise ValueError(
-                f"decoder: depth range {self.min_depth}..{self.max_depth} m is empty or negative"
-            )
+            raise ValueError(f"decoder: depth range {self.min_depth}..{self.max_depth} m is empty or negative")
 
     @classmethod
     def nyu(cls, width: int, **changes) -> "DecoderConfig":
@@ -181,9 +179,7 @@ class Decoder(nnx.Module):
             `(B, h, w)` float32 metres within the configured range; 576×736 for 480×640 frames.
         """
         config = self.config
-        shallow_to_deep = [
-            reassemble(level) for reassemble, level in zip(self.reassemble, levels, strict=True)
-        ]
+        shallow_to_deep = [reassemble(level) for reassemble, level in zip(self.reassemble, levels, strict=True)]
         x = self.fusion[0](shallow_to_deep[3])
         for fusion, side in zip(self.fusion[1:], shallow_to_deep[2::-1], strict=True):
             x = fusion(x, side)

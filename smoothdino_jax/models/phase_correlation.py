@@ -55,9 +55,7 @@ def spectrum(frames: Float[Array, "b h w"], window: bool = True) -> Complex[Arra
     return jnp.fft.rfft2(frames, s=transform_size((height, width), window))
 
 
-def correlate(
-    previous: Complex[Array, "b f g"], current: Complex[Array, "b f g"], size: tuple[int, int]
-) -> Shift:
+def correlate(previous: Complex[Array, "b f g"], current: Complex[Array, "b f g"], size: tuple[int, int]) -> Shift:
     """Shift between two half spectra from `spectrum`, with the full transform size `size`.
 
     Source: `cv2.phaseCorrelate` (OpenCV imgproc, phasecorr.cpp).
@@ -85,9 +83,7 @@ def correlate(
     return Shift(jnp.where(found, dx, 0.0), jnp.where(found, dy, 0.0), response)
 
 
-def phase_correlation(
-    previous: Array | np.ndarray, current: Array | np.ndarray, window: bool = True
-) -> Shift:
+def phase_correlation(previous: Array | np.ndarray, current: Array | np.ndarray, window: bool = True) -> Shift:
     """Translation between pairs of grey frames.
 
     Args:

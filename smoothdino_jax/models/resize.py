@@ -63,9 +63,7 @@ def _double(x: Array, axis: int) -> Array:
     return jnp.stack([even, odd], axis + 1).reshape(shape)
 
 
-def resize_position_grid(
-    grid: Float[Array, "g g c"], size: tuple[int, int], offset: float
-) -> Float[Array, "h w c"]:
+def resize_position_grid(grid: Float[Array, "g g c"], size: tuple[int, int], offset: float) -> Float[Array, "h w c"]:
     """Resizes the learned position grid to another patch grid.
 
     Meta's hub models pass `interpolate` the scale factors `(h + 0.1) / g` rather than the size, and torch

@@ -87,9 +87,7 @@ class SmoothDINO(nnx.Module):
 
     def __init__(self, config: SmoothDINOConfig, rngs: nnx.Rngs):
         if config.encoder.width != config.decoder.width:
-            raise ValueError(
-                f"encoder width {config.encoder.width} and decoder width {config.decoder.width} differ"
-            )
+            raise ValueError(f"encoder width {config.encoder.width} and decoder width {config.decoder.width} differ")
         self.config = config
         self.encoder = Encoder(config.encoder, rngs)
         self.decoder = Decoder(config.decoder, rngs)
@@ -99,9 +97,7 @@ class SmoothDINO(nnx.Module):
         """This model without its adapter; the weights are shared."""
         return self._with(None, dataclasses.replace(self.config, adapter=None))
 
-    def with_adapter(
-        self, adapter: AdapterConfig, rngs: nnx.Rngs, window: bool | None = None
-    ) -> "SmoothDINO":
+    def with_adapter(self, adapter: AdapterConfig, rngs: nnx.Rngs, window: bool | None = None) -> "SmoothDINO":
         """This model with a new, untrained adapter in place of its own; the other weights are shared.
 
         Args:
@@ -238,16 +234,22 @@ class SmoothDINO(nnx.Module):
         return adapted, memory, shift
 
     def adapt_clip(
-        self, features: tuple[Features, ...], images: Shaped[Array | np.ndarray, "b t h w 3"]
+        self,
+        features: tuple[Features, ...],
+        images: Shaped[Array | np.ndarray, "b t h w 3"],
+        *,
+        skip: int = 0,
     ) -> tuple[Features, ...]:
         """The same step over whole clips, for training.
 
         Args:
             features: four levels with leading axes `(B, T)`.
             images: `(B, T, H, W, 3)`, the frames they come from.
+            skip: frames at the start of every clip that only make the state: their adapted features are
+                neither returned nor, with the paper's adapter, computed.
 
         Returns:
-            Adapted features, leading axes `(B, T)`.
+            Adapted features, leading axes `(B, T - skip)`.
         """
         batch, frames = images.shape[:2]
         spectra = pc.spectrum(pc.grey(images.reshape(-1, *images.shape[2:])), self.config.window)
@@ -256,7 +258,7 @@ class SmoothDINO(nnx.Module):
         size = pc.transform_size(images.shape[2:4], self.config.window)
         shift = jax.vmap(lambda a, b: pc.correlate(a, b, size))(before, spectra)
         swap = functools.partial(jax.tree.map, lambda leaf: jnp.swapaxes(leaf, 0, 1))
-        return swap(adapt_clip(self._adapter(), swap(features), swap(self.in_tokens(shift))))
+        return swap(adapt_clip(self._adapter(), swap(features), swap(self.in_tokens(shift)), skip=skip))
 
     def in_tokens(self, shift: Shift) -> Shift:
         """`shift` in pixels to tokens, the unit that the adapter is told."""
@@ -265,9 +267,7 @@ class SmoothDINO(nnx.Module):
 
     def _adapter(self) -> Adapter:
         if self.adapter is None:
-            raise ValueError(
-                "this model has no adapter: call model(images), or load a checkpoint trained with one"
-            )
+            raise ValueError("this model has no adapter: call model(images), or load a checkpoint trained with one")
         return self.adapter
 
 

@@ -62,9 +62,7 @@ class EncoderConfig:
             raise ValueError(f"encoder: width {self.width} is not a multiple of heads {self.heads}")
         ordered = list(self.blocks) == sorted(set(self.blocks))
         if len(self.blocks) != 4 or not ordered or not 0 <= self.blocks[0] <= self.blocks[-1] < self.depth:
-            raise ValueError(
-                f"encoder: blocks {self.blocks} must be four increasing indices below depth {self.depth}"
-            )
+            raise ValueError(f"encoder: blocks {self.blocks} must be four increasing indices below depth {self.depth}")
 
     @classmethod
     def small(cls, **changes) -> "EncoderConfig":

@@ -63,9 +63,7 @@ class Checkpoints:
         """
         named = _named(like)
         try:
-            extra = self._manager.restore(step, args=ocp.args.Composite(extra=ocp.args.JsonRestore()))[
-                "extra"
-            ]
+            extra = self._manager.restore(step, args=ocp.args.Composite(extra=ocp.args.JsonRestore()))["extra"]
             self._check(step, {name: tuple(shape) for name, shape in extra.pop(_SHAPES).items()}, named)
             abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, named)
             args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))

@@ -73,9 +73,7 @@ def convert(
     if adapter is not None:
         weights, name = read_torch(adapter), Path(adapter).name
         width = config.encoder.width
-        config = SmoothDINOConfig(
-            config.encoder, config.decoder, released.adapter_config(weights, width, name)
-        )
+        config = SmoothDINOConfig(config.encoder, config.decoder, released.adapter_config(weights, width, name))
         table, tensors = [*table, *released.rules(weights)], tensors | weights
         provenance |= {"adapter": name, "notes": released.notes(weights)}
     where = " + ".join(_short(file) for file in (src, head, adapter) if file is not None)
@@ -100,8 +98,7 @@ def _read_meta(
         )
     if head is None:
         raise WeightsError(
-            f"{backbone.name} is a backbone without a depth head: add one, as in "
-            "--head dinov2_vits14_nyu_dpt_head.pth"
+            f"{backbone.name} is a backbone without a depth head: add one, as in --head dinov2_vits14_nyu_dpt_head.pth"
         )
     if not Path(head).is_file():
         raise WeightsError(f"no file {head}")

@@ -178,9 +178,7 @@ def read_config(path: str | os.PathLike) -> tuple[SmoothDINOConfig, dict[str, An
         )
     version = fields.get("version")
     if not isinstance(version, int) or version > VERSION:
-        raise WeightsError(
-            f"{file} has format version {version}, this smoothdino-jax reads up to {VERSION}: update it"
-        )
+        raise WeightsError(f"{file} has format version {version}, this smoothdino-jax reads up to {VERSION}: update it")
     try:
         return SmoothDINOConfig.from_dict(_with_tuples(fields["model"])), fields.get("provenance", {})
     except (TypeError, ValueError, KeyError, AttributeError) as error:
@@ -199,9 +197,7 @@ def _computing_in(config: SmoothDINOConfig, dtype: str) -> SmoothDINOConfig:
     if dtype not in ("float32", "bfloat16"):
         raise WeightsError(f'the compute dtype is "float32" or "bfloat16", not {dtype!r}')
     parts = {"encoder": config.encoder, "decoder": config.decoder, "adapter": config.adapter}
-    changed = {
-        name: dataclasses.replace(part, dtype=dtype) for name, part in parts.items() if part is not None
-    }
+    changed = {name: dataclasses.replace(part, dtype=dtype) for name, part in parts.items() if part is not None}
     return dataclasses.replace(config, **changed)
 
 
@@ -221,9 +217,7 @@ def _as_dtype(key: str, array: np.ndarray, dtype: str) -> np.ndarray:
     with np.errstate(over="ignore"):
         stored = np.ascontiguousarray(array, dtype)
     if not np.isfinite(stored).all():
-        reason = (
-            "is beyond the range of float16" if np.isfinite(array).all() else "holds NaN or infinite values"
-        )
+        reason = "is beyond the range of float16" if np.isfinite(array).all() else "holds NaN or infinite values"
         raise WeightsError(f"{key} {reason}: nothing was written")
     return stored
 

@@ -102,18 +102,14 @@ def _shards(folder: Path, source: str) -> list[Path]:
 
 def _download(name: str) -> Path:
     if not _REPOSITORY.fullmatch(name) or name.endswith((".pth", ".pt", ".bin", ".safetensors")):
-        raise WeightsError(
-            f"no file or folder {name}, and it isn't a hub id like facebook/dpt-dinov2-small-nyu either"
-        )
+        raise WeightsError(f"no file or folder {name}, and it isn't a hub id like facebook/dpt-dinov2-small-nyu either")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
 
     try:
         return Path(snapshot_download(name, allow_patterns=["config.json", "*.safetensors", _INDEX]))
     except RepositoryNotFoundError:
-        raise WeightsError(
-            f"no local folder {name}, and no public repository of this name on huggingface.co"
-        ) from None
+        raise WeightsError(f"no local folder {name}, and no public repository of this name on huggingface.co") from None
     except LocalEntryNotFoundError:
         raise WeightsError(
             f"no local folder {name}, and huggingface.co can't be reached: download config.json and "
