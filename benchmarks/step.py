@@ -130,7 +130,7 @@ def row(name, contestant, times: list[float], batch: int, memory: dict) -> dict:
 
 
 def spread(values: list[float]) -> dict[str, float]:
-    low, high = (quantiles(values, n=4)[::2]) if len(values) > 1 else values * 2
+    low, high = (quantiles(values, n=4, method="inclusive")[::2]) if len(values) > 1 else values * 2
     return {"median": median(values), "quartiles": [low, high], "min": min(values), "max": max(values)}
 
 
@@ -175,8 +175,7 @@ def markdown(report: dict) -> str:
     for entry in report["ratios"]:
         low, high = entry["quartiles"]
         lines.append(
-            f"| {entry['name']} / {entry['over']} | {entry['median']:.2f} | {low:.2f}–{high:.2f} "
-            f"| ≤ {entry['goal']} |"
+            f"| {entry['name']} / {entry['over']} | {entry['median']:.2f} | {low:.2f}–{high:.2f} | ≤ {entry['goal']} |"
         )
     return "\n".join(lines)
 

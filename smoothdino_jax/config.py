@@ -22,6 +22,7 @@ def default_config() -> ConfigDict:
     adapter.inputs = ("current", "previous", "shift", "response")
     adapter.hidden = 0  # channels of the hidden layer; 0 for the encoder's width
     adapter.class_token = "adapt"  # or "pass"
+    adapter.memory = "encoded"  # what is kept of a frame; "adapted" makes the adapter recurrent
     adapter.init = "zero_output"  # or "released": every weight zero, so that biases alone train
 
     config.data = data = ConfigDict()

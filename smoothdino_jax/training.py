@@ -204,13 +204,14 @@ def loss(config: ConfigDict, model: SmoothDINO, images: jax.Array, depth: jax.Ar
         truth = depth.reshape(prediction.shape)
         return losses.LOSSES[config.train.loss](prediction, truth), losses.mse(prediction, truth)
 
-    def flat(leaf):  # the first frame of a clip has no past, and teaches the adapter nothing
-        return leaf[:, 1:].reshape(-1, *leaf.shape[2:])
+    def flat(leaf):
+        return leaf.reshape(-1, *leaf.shape[2:])
 
+    # The first frame of a clip has no past, and teaches the adapter nothing.
     clip = jax.tree.map(lambda leaf: leaf.reshape(batch, length, *leaf.shape[1:]), features)
-    adapted = jax.tree.map(flat, model.adapt_clip(clip, images))
-    before = jax.tree.map(flat, clip)
-    prediction, truth = model.decode(adapted, size), flat(depth)
+    adapted = jax.tree.map(flat, model.adapt_clip(clip, images, skip=1))
+    before = jax.tree.map(lambda leaf: flat(leaf[:, 1:]), clip)
+    prediction, truth = model.decode(adapted, size), flat(depth[:, 1:])
     total = losses.LOSSES[config.train.loss](prediction, truth)
     if config.train.regulariser_weight:
         if config.train.regulariser == "features":

@@ -3,6 +3,7 @@
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from experiments import randomise, tiny_experiment
@@ -79,7 +80,7 @@ def test_rows_are_what_streaming_by_hand_gives(tiny_model, frames, lanes):
         state = None
         for position in path:
             frame = frames.frame(position)
-            image, truth = frame.image[None], frame.depth[None]
+            image, truth = frame.image[None], jnp.asarray(frame.depth)[None]
             state = tiny_model.init_state(image) if state is None else state
             smoothed, state = tiny_model.step(image, state)
             if position != path[0]:

@@ -107,6 +107,15 @@ def test_clip_and_stream_are_the_same_step(trained):
     assert np.allclose(depth, streamed, atol=1e-5)
 
 
+def test_a_recurrent_adapter_remembers_more_than_one_frame(trained):
+    config = dataclasses.replace(trained.config.adapter, memory="adapted")
+    recurrent = trained.with_adapter(config, nnx.Rngs(1))
+    nnx.update(recurrent.adapter, nnx.state(trained.adapter))
+    video, other = frames(3), np.concatenate([frames(1, seed=9), frames(3)[1:]])
+    assert np.array_equal(stream_all(trained, video)[0][2], stream_all(trained, other)[0][2])
+    assert np.abs(stream_all(recurrent, video)[0][2] - stream_all(recurrent, other)[0][2]).max() > 1e-5
+
+
 def test_state_has_constant_size(trained):
     video = frames(4)
     state = trained.init_state(video[:1])
@@ -277,6 +286,7 @@ def test_doubling_keeps_corners_and_straight_lines(size):
         (lambda: AdapterConfig(16, inputs=()), "must be some of"),
         (lambda: AdapterConfig(16, init="zero"), "released"),
         (lambda: AdapterConfig(16, class_token="drop"), "pass"),
+        (lambda: AdapterConfig(16, memory="all"), "adapted"),
     ],
 )
 def test_configurations_that_make_no_model_say_why(make, message):

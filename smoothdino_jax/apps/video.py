@@ -55,9 +55,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--size",
         metavar="SHORT_SIDE",
         type=int,
-        default=476,
         help="short side, at most, of what the model sees, in whole patches of 14 pixels; 0 for the "
-        "frames' own size (default: %(default)s)",
+        "frames' own size (default: 476, less for models made for small pictures)",
     )
     parser.add_argument(
         "--range",
@@ -155,6 +154,16 @@ def working_size(size: tuple[int, int], short_side: int, patch: int = 14) -> tup
     return height, width
 
 
+def usual_short_side(model: SmoothDINO) -> int:
+    """The short side that a model is at home with: NYU's 480 in whole patches for the published ones.
+
+    A small model is at home at the 3:4 pictures that its position grid spans.
+    """
+    encoder = model.config.encoder
+    published = encoder.native_grid >= 37
+    return 476 if published else encoder.patch * round(0.75 * encoder.native_grid)
+
+
 def _run(args: argparse.Namespace) -> None:
     _check(args)
     video = read_video(args.input)
@@ -173,7 +182,8 @@ def _run(args: argparse.Namespace) -> None:
                 file.unlink()
     except OSError as error:
         raise DataError(f"{error.filename} can't be written: {error.strerror}") from None
-    options = {"compare": args.compare, "short_side": args.size, "raw": args.raw}
+    short_side = usual_short_side(model) if args.size is None else args.size
+    options = {"compare": args.compare, "short_side": short_side, "raw": args.raw}
     count = depth_video(model, video, args.output, depth_range=args.range, **options)
     print(f"{args.output}: {count} frames" + (f", millimetres in {args.raw}" if args.raw else ""))
 

@@ -37,6 +37,8 @@ class AdapterConfig:
         hidden: channels of the hidden layer; None for `width`.
         class_token: "adapt" with two linear layers, or "pass" through unchanged.
         init: "zero_output", or "released" with every weight zero.
+        memory: what the next frame gets as "previous": the "encoded" features as in the paper, or the
+            "adapted" ones, which makes the adapter recurrent, so that it can average over more than two frames.
         dtype: compute dtype.
     """
 
@@ -45,6 +47,7 @@ class AdapterConfig:
     hidden: int | None = None
     class_token: Literal["adapt", "pass"] = "adapt"
     init: Literal["zero_output", "released"] = "zero_output"
+    memory: Literal["encoded", "adapted"] = "encoded"
     dtype: str = "float32"
 
     def __post_init__(self):
@@ -55,6 +58,8 @@ class AdapterConfig:
             raise ValueError(f'adapter: class_token is "adapt" or "pass", not {self.class_token!r}')
         if self.init not in ("zero_output", "released"):
             raise ValueError(f'adapter: init is "zero_output" or "released", not {self.init!r}')
+        if self.memory not in ("encoded", "adapted"):
+            raise ValueError(f'adapter: memory is "encoded" or "adapted", not {self.memory!r}')
 
     @classmethod
     def paper(cls, width: int, **changes) -> "AdapterConfig":
@@ -147,7 +152,7 @@ class Adapter(nnx.Module):
             level(current, previous, stacked)
             for level, current, previous in zip(self.levels, features, state, strict=True)
         )
-        return features, adapted
+        return (features if self.config.memory == "encoded" else adapted), adapted
 
 
 def adapt_clip(
