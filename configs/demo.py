@@ -16,7 +16,7 @@ response; `current_only` has no past; `biases` is the adapter as released, whose
 
 from smoothdino_jax.config import default_config
 
-_TRAIN, _VALIDATION = 360, 24  # rooms
+_TRAIN, _VALIDATION = 200, 24  # rooms
 
 
 def get_config(variant="adapter"):
@@ -36,7 +36,7 @@ def get_config(variant="adapter"):
     config.data.source = {
         "name": "synthetic",
         "scenes": _TRAIN + _VALIDATION,
-        "frames_per_scene": 16,
+        "frames_per_scene": 12,
         "size": (112, 154),
         "seed": 0,
         "first_scene": 20_000,  # the depther was trained on the rooms below 10,000
