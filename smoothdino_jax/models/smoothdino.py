@@ -91,7 +91,7 @@ class SmoothDINO(nnx.Module):
         self.config = config
         self.encoder = Encoder(config.encoder, rngs)
         self.decoder = Decoder(config.decoder, rngs)
-        self.adapter = None if config.adapter is None else Adapter(config.adapter, rngs)
+        self.adapter = nnx.data(None if config.adapter is None else Adapter(config.adapter, rngs))
 
     def vanilla(self) -> "SmoothDINO":
         """This model without its adapter; the weights are shared."""
