@@ -21,7 +21,7 @@ from smoothdino_jax.config import default_config
 
 SCENES = ("basement_0001a_out", "office_0011_out")
 # As in nyu_depther.py, or the adapter would train on the depther's own frames.
-PARTS = {"how": "by_parts", "shares": (0.5, 0.3, 0.2), "block": 20, "gap": 2, "seed": 0, "validation": 2}
+PARTS = {"how": "by_parts", "shares": (0.5, 0.3, 0.2), "block": 10, "gap": 1, "seed": 0, "validation": 2}
 
 
 def get_config(variant="adapter"):
@@ -50,9 +50,9 @@ def get_config(variant="adapter"):
     config.data.augment = True
     config.train.batch_size = 16
     config.train.steps = 300
-    config.train.validations_per_epoch = 1
+    config.train.validation_steps = 100
     config.train.validation_frames = 60
-    config.train.learning_rate = 5e-4
+    config.train.learning_rate = 1e-4
     config.train.schedule = "cosine"
     config.train.warmup_steps = 30
     config.train.clip_norm = 1.0

@@ -11,8 +11,8 @@ where the official weights cannot be had. See nyu_adapter.py for the split and t
 from smoothdino_jax.config import default_config
 
 SCENES = ("basement_0001a_out", "office_0011_out")
-# Blocks of 20 frames dealt to three parts: the depther's, the adapters', and the held-out ones.
-PARTS = {"how": "by_parts", "shares": (0.5, 0.3, 0.2), "block": 20, "gap": 2, "seed": 0, "validation": 2}
+# Blocks of 10 frames dealt to three parts: the depther's, the adapters', and the held-out ones.
+PARTS = {"how": "by_parts", "shares": (0.5, 0.3, 0.2), "block": 10, "gap": 1, "seed": 0, "validation": 2}
 
 
 def get_config():
@@ -26,11 +26,11 @@ def get_config():
     config.data.augment = True
     config.train.trainable = ("encoder", "decoder")
     config.train.batch_size = 16
-    config.train.steps = 600
-    config.train.validations_per_epoch = 1
+    config.train.steps = 450
+    config.train.validation_steps = 150
     config.train.validation_frames = 40
     config.train.optimizer = "adamw"
-    config.train.learning_rate = 5e-4
+    config.train.learning_rate = 3e-4
     config.train.weight_decay = 0.02
     config.train.schedule = "cosine"
     config.train.warmup_steps = 50

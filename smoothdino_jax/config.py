@@ -57,6 +57,7 @@ def default_config() -> ConfigDict:
     train.regulariser = "features"  # what λ weighs: change of "features" (paper) or of "depth" (released)
     train.regulariser_weight = 0.0  # λ; the paper's is 0.1
     train.validations_per_epoch = 4
+    train.validation_steps = 0  # validate every so many batches; overrides `validations_per_epoch` unless 0
     train.validation_frames = 0  # at most so many; 0 for all
     train.checkpoints_to_keep = 2
     train.export = "last"  # which weights go to WORKDIR/model: "last" or "best" (by validation MSE)

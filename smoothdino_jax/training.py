@@ -85,7 +85,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> SmoothDINO:
     )
     per_epoch = max(1, len(clips) // config.train.batch_size)
     total = config.train.steps or round(config.train.epochs * per_epoch)
-    every = max(1, per_epoch // config.train.validations_per_epoch)
+    every = config.train.validation_steps or max(1, per_epoch // config.train.validations_per_epoch)
 
     model = build_model(config)
     graph, weights, frozen = nnx.split(model, lambda path, _: path[0] in trainable, ...)
