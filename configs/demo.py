@@ -21,7 +21,7 @@ less than it should, and the past has something to add. At `--config.data.source
 from smoothdino_jax.config import default_config
 
 # Rooms. Many for training, each seen a few times at most: on few rooms an adapter learns these rooms by heart.
-_TRAIN, _VALIDATION = 4000, 24
+_TRAIN, _VALIDATION = 4000, 16
 
 
 def get_config(variant="adapter"):
@@ -44,7 +44,7 @@ def get_config(variant="adapter"):
     config.data.source = {
         "name": "synthetic",
         "scenes": _TRAIN + _VALIDATION,
-        "frames_per_scene": 8,
+        "frames_per_scene": 24,
         "size": (112, 154),
         "seed": 0,
         "first_scene": 20_000,  # the depther was trained on the rooms below 10,000
@@ -59,6 +59,7 @@ def get_config(variant="adapter"):
     config.train.batch_size = 8
     config.train.steps = 170
     config.train.validation_steps = 85
+    config.train.validation_frames = 128
     config.train.learning_rate = 5e-4
     config.train.schedule = "cosine"
     config.train.warmup_steps = 30

@@ -4,6 +4,7 @@ import json
 import math
 from pathlib import Path
 
+import cv2
 import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
@@ -139,7 +140,7 @@ def _pictures(models: dict[str, SmoothDINO], images: np.ndarray, truth: np.ndarr
             predictions[name] = np.asarray(prediction[0])
         drawn.append(canvas.draw(image, depth, predictions))
     paths = [folder / f"comparison.{kind}" for kind in ("png", "mp4", "gif")]
-    canvas.save(paths[0], drawn[len(drawn) // 2])
+    cv2.imwrite(str(paths[0]), cv2.cvtColor(drawn[len(drawn) // 2], cv2.COLOR_RGB2BGR))
     with VideoWriter(paths[1], fps=10) as video:
         for picture in drawn:
             video.write(picture)
