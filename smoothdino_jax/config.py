@@ -45,12 +45,12 @@ def default_config() -> ConfigDict:
     train.trainable = ("adapter",)  # any of "adapter", "decoder", "encoder"; ("all",) for all three
     train.batch_size = 10  # clips, over all devices
     train.epochs = 10.0
-    train.steps = 0  # optimiser steps; overrides `epochs` unless 0
+    train.steps = 0  # batches; overrides `epochs` unless 0
     train.optimizer = "adam"  # or "adamw"
     train.learning_rate = 1e-5
     train.weight_decay = 0.0  # with "adamw"
     train.schedule = "constant"  # or "cosine", to zero
-    train.warmup_steps = 0
+    train.warmup_steps = 0  # optimiser updates: batches over `accumulate`
     train.clip_norm = 0.0  # of the gradient, globally; 0 for none
     train.accumulate = 1  # batches per optimiser step
     train.loss = "mse"  # or "log_l1"

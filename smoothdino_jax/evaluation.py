@@ -15,27 +15,27 @@ import numpy as np
 from flax import nnx
 from tqdm import tqdm
 
-from smoothdino_jax.data import ClipSource, DataError
+from smoothdino_jax.data import ClipSource, DataError, FrameSource, runs
 from smoothdino_jax.metrics import Sums
 from smoothdino_jax.models.smoothdino import SmoothDINO
 
 
-def streams(clips: np.ndarray) -> list[np.ndarray]:
+def streams(source: FrameSource, clips: np.ndarray) -> list[np.ndarray]:
     """Joins overlapping clips into the streams they were cut from.
 
     A frame follows another where some clip says so, and nowhere else: with clips drawn at random, a stream
-    ends where the next clip went to the other side of the split. Single frames (T = 1) join to one stream
-    each time their positions are consecutive.
+    ends where the next clip went to the other side of the split. Single frames (T = 1) join where they are
+    consecutive frames of one scene.
 
     Args:
+        source: what the positions are of.
         clips: `(N, T)` positions.
 
     Returns:
         Arrays of positions in temporal order.
     """
     if clips.shape[1] == 1:
-        positions = np.unique(clips)
-        return np.split(positions, np.flatnonzero(np.diff(positions) != 1) + 1)
+        return [np.array(run) for run in runs(source, clips)]
     following = dict(zip(clips[:, :-1].ravel().tolist(), clips[:, 1:].ravel().tolist(), strict=True))
     joined = []
     for start in sorted(following.keys() - set(following.values())):
@@ -54,7 +54,8 @@ class Lanes:
         streams: arrays of positions.
         lanes: how many streams run side by side.
         warmup: frames at the start of each stream that run without being counted.
-        limit: about how many frames to stream at most, the first of every stream; 0 for all.
+        limit: how many frames to stream, about; 0 for all. The start of every stream, or of evenly spaced
+            ones where there are too many of them.
 
     Raises:
         DataError: no stream is longer than the warm-up.
@@ -68,9 +69,12 @@ class Lanes:
         warmup: int = 0,
         limit: int = 0,
     ):
-        if limit:
-            streams = [stream[: max(warmup + 1, limit // len(streams))] for stream in streams]
-        if not any(len(stream) > warmup for stream in streams):
+        streams = [stream for stream in streams if len(stream) > warmup]
+        if limit and streams:
+            few = min(len(streams), max(1, limit // (warmup + 1)))
+            streams = [streams[k] for k in np.linspace(0, len(streams) - 1, few).round().astype(int)]
+            streams = [stream[: max(warmup + 1, limit // few)] for stream in streams]
+        if not streams:
             raise DataError(f"nothing to evaluate: no stream is longer than the {warmup} frame(s) of warm-up")
         self.frames = frames
         filled: list[list[tuple[int, bool, bool]]] = [[] for _ in range(min(lanes, len(streams)))]
@@ -88,6 +92,8 @@ class Lanes:
         """`image` `(B, H, W, 3)`, `depth` `(B, H, W)`, `fresh` and `counted` `(B,)`."""
         positions, fresh, counted = zip(*(lane[step] for lane in self.table), strict=True)
         frames = [self.frames.frame(position) for position in positions]
+        if len(sizes := {frame.depth.shape for frame in frames}) > 1:
+            raise DataError(f"frames of different sizes (height, width): {sorted(sizes)}. Set data.size.")
         return {
             "image": np.stack([frame.image for frame in frames]),
             "depth": np.stack([frame.depth for frame in frames]),
@@ -111,17 +117,29 @@ def evaluate(models: dict[str, SmoothDINO], lanes: Lanes, *, progress: str = "")
 
     Returns:
         Row name -> metrics of `metrics.Sums.means`.
+
+    Raises:
+        DataError: a frame can't be read.
+        ValueError: no frame has a depth reading.
     """
     graph, weights = nnx.split(models)
-    step = jax.jit(functools.partial(_step, graph), donate_argnums=(1, 2))
-    sums = {name: Sums.zero() for name in models}
+    step = _compiled(graph)
+    # Where the weights are, or the second batch would compile again for committed inputs.
+    place = functools.partial(jax.device_put, device=jax.tree.leaves(weights)[0].sharding)
+    sums = place({name: Sums.zero() for name in models})
     states = None
     for batch in tqdm(lanes.batches(), progress, len(lanes), unit="step", disable=not progress, leave=False):
         if states is None:
             image = batch["image"]
-            states = {name: model.init_state(image) for name, model in models.items() if model.adapter}
+            states = place({name: model.init_state(image) for name, model in models.items() if model.adapter})
         states, sums = step(weights, states, sums, batch)
     return {name: total.means() for name, total in sums.items()}
+
+
+@functools.lru_cache(maxsize=4)
+def _compiled(graph):
+    """The step for models of this structure: one validation must not compile what the last one did."""
+    return jax.jit(functools.partial(_step, graph), donate_argnums=(1, 2))
 
 
 def _step(graph, weights, states, sums, batch):

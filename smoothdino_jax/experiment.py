@@ -15,6 +15,20 @@ from smoothdino_jax.models.vit import EncoderConfig
 from smoothdino_jax.weights.folder import load
 
 PARTS = ("adapter", "decoder", "encoder")
+_LEAST = {
+    "train.steps": 0,
+    "train.batch_size": 1,
+    "train.accumulate": 1,
+    "train.warmup_steps": 0,
+    "train.validations_per_epoch": 1,
+    "train.validation_steps": 0,
+    "train.validation_frames": 0,
+    "train.checkpoints_to_keep": 1,
+    "eval.batch_size": 1,
+    "eval.warmup": 0,
+    "eval.frames": 0,
+    "eval.timing_frames": 1,
+}
 
 
 def trainable_parts(config: ConfigDict) -> tuple[str, ...]:
@@ -28,16 +42,29 @@ def trainable_parts(config: ConfigDict) -> tuple[str, ...]:
     return parts
 
 
-def check_training(train: ConfigDict) -> None:
-    """Raises ValueError for a field of `config.train` that no training can follow."""
+def check_config(config: ConfigDict) -> None:
+    """Raises ValueError for a field that no training or evaluation can follow."""
+    train = config.train
+    for name, low in _LEAST.items():
+        value = config
+        for part in name.split("."):
+            value = value[part]
+        if value < low:
+            raise ValueError(f"{name}={value} must be at least {low}")
+    if (not train.steps and train.epochs <= 0) or train.learning_rate <= 0:
+        raise ValueError("train.epochs (or train.steps) and train.learning_rate must be positive")
+    if train.steps and train.accumulate > train.steps:
+        raise ValueError(f"train.steps={train.steps} are fewer than train.accumulate={train.accumulate}: no update")
+    if config.model.dtype not in ("float32", "bfloat16"):
+        raise ValueError(f'model.dtype={config.model.dtype!r} must be "float32" or "bfloat16"')
+    if config.eval.name == "vanilla":
+        raise ValueError('eval.name="vanilla" is the name of the frozen model\'s row: choose another')
     if train.loss not in LOSSES:
         raise ValueError(f"train.loss={train.loss!r} must be one of {sorted(LOSSES)}")
     if train.regulariser not in ("features", "depth"):
         raise ValueError(f'train.regulariser={train.regulariser!r} must be "features" or "depth"')
     if train.export not in ("last", "best"):
         raise ValueError(f'train.export={train.export!r} must be "last" or "best"')
-    if train.accumulate < 1 or train.batch_size < 1 or train.validations_per_epoch < 1:
-        raise ValueError("train.accumulate, batch_size and validations_per_epoch must be at least 1")
 
 
 def open_data(config: ConfigDict) -> tuple[FrameSource, Split]:

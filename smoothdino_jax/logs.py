@@ -22,7 +22,7 @@ class Logs:
             lines = [json.loads(line) for line in self._path.read_text().splitlines() if line.endswith("}")]
             self._lines = [line for line in lines if line["step"] <= resume_at] if resume_at else []
         self._path.write_text("".join(json.dumps(line) + "\n" for line in self._lines))
-        self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=resume_at or None)
+        self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=resume_at + 1)
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Appends one line `{"step": step, **values}`."""

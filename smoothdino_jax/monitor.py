@@ -30,15 +30,19 @@ class Watch:
             number, measured = self._pending
             self._pending = None
             self._values = {name: float(value) for name, value in measured.items()}
-            bad = [name for name, value in self._values.items() if not math.isfinite(value)]
-            if bad:
-                latest = self._checkpoints.latest
-                good = "none was written yet" if latest is None else str(self._checkpoints.path(latest))
-                raise TrainingDiverged(
-                    f"step {number}: {', '.join(bad)} is not finite. Last good checkpoint: {good}. Check the "
-                    "data for NaN, or lower train.learning_rate or set train.clip_norm."
-                )
+            self.check(number, self._values)
         return self._values
+
+    def check(self, number: int, values: dict[str, float]) -> None:
+        """Raises `TrainingDiverged` if one of the values measured at step `number` is NaN or infinite."""
+        bad = [name for name, value in values.items() if not math.isfinite(value)]
+        if bad:
+            latest = self._checkpoints.latest
+            good = "none was written yet" if latest is None else str(self._checkpoints.path(latest))
+            raise TrainingDiverged(
+                f"step {number}: {', '.join(bad)} is not finite. Last good checkpoint: {good}. Check the data for "
+                "NaN, or lower train.learning_rate or set train.clip_norm."
+            )
 
 
 class Postfix:

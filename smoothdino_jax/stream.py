@@ -24,8 +24,6 @@ class Stream:
     """
 
     def __init__(self, model: SmoothDINO):
-        if model.adapter is None:
-            raise ValueError("a stream needs a model with an adapter; use model(images) without one")
         self.state: State | None = None
         self._model = model
         graph, self._weights = nnx.split(model)

@@ -23,13 +23,13 @@ from tqdm import tqdm
 from smoothdino_jax import losses
 from smoothdino_jax.data import Augment, ClipSource, training_batches
 from smoothdino_jax.evaluation import Lanes, evaluate, streams
-from smoothdino_jax.experiment import build_model, check_training, open_data, trainable_parts, working_size
+from smoothdino_jax.experiment import build_model, check_config, open_data, trainable_parts, working_size
 from smoothdino_jax.logs import Logs
 from smoothdino_jax.models.smoothdino import SmoothDINO
 from smoothdino_jax.monitor import Postfix, Watch
 from smoothdino_jax.optimizer import make_optimizer
 from smoothdino_jax.weights.checkpoints import Checkpoints
-from smoothdino_jax.weights.folder import save
+from smoothdino_jax.weights.folder import check_free, save
 
 LOG_EVERY = 10  # steps
 
@@ -66,7 +66,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> SmoothDINO:
         TrainingDiverged: NaN in the loss or a gradient; the checkpoints from before stay.
     """
     workdir = Path(workdir)
-    check_training(config.train)
+    check_config(config)
     trainable = trainable_parts(config)
     first = jax.process_index() == 0
 
@@ -77,7 +77,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> SmoothDINO:
     batches = _batches(config, clips)
     lanes = Lanes(
         ClipSource(source, split.validation, **frames),
-        streams(split.validation),
+        streams(source, split.validation),
         lanes=config.eval.batch_size,
         # Without an adapter there is no past, and the first frame of a stream is as good as any.
         warmup=config.eval.warmup if "adapter" in trainable else 0,
@@ -100,13 +100,14 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> SmoothDINO:
     step = jax.jit(step, donate_argnums=0)
 
     # Resume.
+    check_free(workdir / "model", overwrite=True)
     workdir.mkdir(parents=True, exist_ok=True)
     checkpoints = Checkpoints(workdir / "checkpoints", config.train.checkpoints_to_keep)
     iterator = iter(batches)
     best, vanilla = math.inf, None
     if checkpoints.latest is not None:
         state, extra = checkpoints.restore(checkpoints.latest, state)
-        iterator.set_state(extra["data"])
+        checkpoints.set_data_state(iterator, extra["data"])
         best, vanilla = extra["best"], extra["vanilla"]
         _warn_of_changes(config, workdir / "config.json")
         tqdm.write(f"{workdir}: going on from step {state.step} of {total}")
@@ -115,12 +116,13 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> SmoothDINO:
 
     def export(weights):
         if first:
-            provenance = {"trained": sorted(trainable), "from": config.model.checkpoint or "scratch"}
+            provenance = {"trained": sorted(trainable), "from": Path(config.model.checkpoint).name or "scratch"}
             save(nnx.merge(graph, weights, frozen), workdir / "model", provenance=provenance, overwrite=True)
 
     def validate(number, state):
         nonlocal best
         row = evaluate({"": nnx.merge(graph, state.weights, frozen)}, lanes, progress="validation")[""]
+        watch.check(number, {"validation MSE": row["mse"]})
         logs.write(number, {f"validation/{name}": row[name] for name in ("mse", "abs_rel", "delta1")})
         if row["mse"] < best:
             best = row["mse"]
@@ -128,6 +130,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> SmoothDINO:
                 export(state.weights)
         return row["mse"]
 
+    watch = Watch(checkpoints)
     bar = tqdm(total=total, initial=int(state.step), unit="step", disable=not first, dynamic_ncols=True)
     if "adapter" in trainable and vanilla is None:
         vanilla = evaluate({"": model.vanilla()}, lanes, progress="vanilla")[""]["mse"]
@@ -135,7 +138,6 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> SmoothDINO:
     postfix = Postfix(vanilla, logs.latest("validation/mse"))
 
     # Loop. What a step measured is looked at one step later, so that the device never waits for the host.
-    watch = Watch(checkpoints)
     per_step = config.train.batch_size * config.data.clip_length
     for number in range(int(state.step) + 1, total + 1):
         batch = jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharded, x), next(iterator))
@@ -162,7 +164,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> SmoothDINO:
 
 
 def train_step(config: ConfigDict, graph, optimizer, state: TrainState, frozen: nnx.State, batch):
-    """One batch: `(state, {"loss", "mse", "gradient_norm"})`.
+    """One batch: `(state, {"loss", "mse", "gradient_norm", "weight_norm"})`.
 
     Args:
         config: static.
@@ -179,7 +181,9 @@ def train_step(config: ConfigDict, graph, optimizer, state: TrainState, frozen: 
     (value, mse), gradients = jax.value_and_grad(objective, has_aux=True)(state.weights)
     updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.weights)
     weights = optax.apply_updates(state.weights, updates)
-    measured = {"loss": value, "mse": mse, "gradient_norm": optax.global_norm(gradients)}
+    # The loss judges the weights before the update; their norm afterwards tells whether the update ruined them.
+    norms = {"gradient_norm": optax.global_norm(gradients), "weight_norm": optax.global_norm(weights)}
+    measured = {"loss": value, "mse": mse} | norms
     return TrainState(weights, optimizer_state, state.step + 1), measured
 
 

@@ -13,7 +13,7 @@ from smoothdino_jax import save
 from smoothdino_jax.apps.evaluate import evaluate_workdir, table
 from smoothdino_jax.data import ClipSource, DataError, make_clips
 from smoothdino_jax.data.synthetic import SyntheticRooms
-from smoothdino_jax.evaluation import Lanes, evaluate, share_frozen, streams
+from smoothdino_jax.evaluation import Lanes, _compiled, evaluate, share_frozen, streams
 from smoothdino_jax.metrics import frame_metrics
 from smoothdino_jax.models.adapters import AdapterConfig
 
@@ -22,21 +22,21 @@ def as_lists(arrays):
     return [array.tolist() for array in arrays]
 
 
-def test_overlapping_clips_join_to_the_streams_they_were_cut_from():
-    assert as_lists(streams(np.array([[3, 4], [4, 5], [9, 10]]))) == [[3, 4, 5], [9, 10]]
+def test_overlapping_clips_join_to_the_streams_they_were_cut_from(frames):
+    assert as_lists(streams(frames.source, np.array([[3, 4], [4, 5], [9, 10]]))) == [[3, 4, 5], [9, 10]]
 
 
-def test_a_stream_ends_where_no_clip_goes_on():
+def test_a_stream_ends_where_no_clip_goes_on(frames):
     # The pair 4 -> 5 went to training: 5 must not be judged as the follower of 4.
-    assert as_lists(streams(np.array([[3, 4], [5, 6]]))) == [[3, 4], [5, 6]]
+    assert as_lists(streams(frames.source, np.array([[3, 4], [5, 6]]))) == [[3, 4], [5, 6]]
 
 
-def test_streams_keep_the_stride_of_their_clips():
-    assert as_lists(streams(np.array([[0, 2], [1, 3], [2, 4]]))) == [[0, 2, 4], [1, 3]]
+def test_streams_keep_the_stride_of_their_clips(frames):
+    assert as_lists(streams(frames.source, np.array([[0, 2], [1, 3], [2, 4]]))) == [[0, 2, 4], [1, 3]]
 
 
-def test_single_frames_join_where_they_are_consecutive():
-    assert as_lists(streams(np.array([[5], [3], [4], [8]]))) == [[3, 4, 5], [8]]
+def test_single_frames_join_where_they_are_consecutive_in_one_scene(frames):
+    assert as_lists(streams(frames.source, np.array([[6], [3], [4], [5], [8]]))) == [[3, 4], [5, 6], [8]]
 
 
 @pytest.fixture(scope="module")
@@ -48,20 +48,32 @@ def frames():
 def test_lanes_play_every_frame_once_in_order_and_count_past_the_warmup(frames):
     paths = [np.arange(0, 5), np.arange(5, 10), np.arange(10, 13)]
     lanes = Lanes(frames, paths, lanes=2, warmup=1)
-    seen = []
-    for step in range(len(lanes)):
-        batch = lanes[step]
-        assert batch["image"].shape == (2, 28, 42, 3)
-        seen += [entry for lane in lanes.table for entry in [lane[step]]]
-    counted = sorted(position for position, _, count in seen if count)
-    fresh = sorted(position for position, first, _ in seen if first)
-    assert counted == [1, 2, 3, 4, 6, 7, 8, 9, 11, 12]
-    assert fresh == [0, 5, 10]
+    assert [[position for position, _, _ in lane] for lane in lanes.table] == [
+        [0, 1, 2, 3, 4, 10, 11, 12],
+        [5, 6, 7, 8, 9, 9, 9, 9],  # through: the last frame again, uncounted
+    ]
+    batches = list(lanes.batches())
+    assert np.stack([batch["fresh"] for batch in batches]).T.astype(int).tolist() == [
+        [1, 0, 0, 0, 0, 1, 0, 0],
+        [1, 0, 0, 0, 0, 0, 0, 0],
+    ]
+    assert np.stack([batch["counted"] for batch in batches]).T.astype(int).tolist() == [
+        [0, 1, 1, 1, 1, 0, 1, 1],
+        [0, 1, 1, 1, 1, 0, 0, 0],
+    ]
+    assert np.array_equal(batches[6]["image"][0], frames.frame(11).image)
+    assert np.array_equal(batches[2]["depth"][1], frames.frame(7).depth)
 
 
 def test_a_limit_takes_the_start_of_every_stream(frames):
     lanes = Lanes(frames, [np.arange(0, 5), np.arange(5, 10)], warmup=1, limit=6)
     assert [entry[0] for entry in lanes.table[0]] == [0, 1, 2, 5, 6, 7]
+
+
+def test_a_limit_holds_with_many_short_streams(frames):
+    paths = [np.arange(k, k + 2) for k in range(12)]
+    table = Lanes(frames, paths, warmup=1, limit=6).table[0]
+    assert [position for position, _, _ in table] == [0, 1, 6, 7, 11, 12]
 
 
 def test_streams_no_longer_than_the_warmup_are_an_error(frames):
@@ -90,6 +102,16 @@ def test_rows_are_what_streaming_by_hand_gives(tiny_model, frames, lanes):
         assert row["frames"] == 6
         assert row["mse"] == pytest.approx(float(np.mean(expected[name])), rel=1e-4)
     assert rows["vanilla"]["mse"] != rows["adapter"]["mse"]
+
+
+def test_a_second_evaluation_compiles_nothing(tiny_model, frames):
+    lanes = Lanes(frames, [np.arange(0, 5)], warmup=1)
+    evaluate({"model": tiny_model}, lanes)
+    graph, _ = nnx.split({"model": tiny_model})
+    before = _compiled(graph)._cache_size()
+    other = nnx.merge(*nnx.split(tiny_model))
+    evaluate({"model": other}, lanes)
+    assert _compiled(graph)._cache_size() == before == 1
 
 
 def test_equal_frozen_parts_are_shared_and_others_are_not(tiny_model):

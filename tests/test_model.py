@@ -169,13 +169,22 @@ def test_stream_refuses_bad_frames_and_keeps_its_state(trained, bad, message):
     assert np.allclose(stream(video[1]), stream_all(trained, video)[0][1], atol=1e-5)
 
 
-def test_a_model_without_adapter_says_so(tiny_model):
+def test_a_model_without_adapter_streams_as_vanilla(tiny_model):
     vanilla = tiny_model.vanilla()
-    assert np.array_equal(vanilla(frames(1)), tiny_model(frames(1)))
-    with pytest.raises(ValueError, match="no adapter"):
-        vanilla.init_state(frames(1))
-    with pytest.raises(ValueError, match="adapter"):
-        Stream(vanilla)
+    video = frames(2)
+    assert np.array_equal(vanilla(video), tiny_model(video))
+    depths, state = stream_all(vanilla, video)
+    assert np.array_equal(depths[1], np.asarray(tiny_model(video[1:])[0]))
+    assert np.array_equal(Stream(vanilla)(video[0]), depths[0])
+    assert np.isfinite(state.shift.dx).all()
+
+
+def test_shapes_that_do_not_fit_say_so(tiny_model):
+    state = tiny_model.init_state(frames(1))
+    with pytest.raises(ValueError, match="another size"):
+        tiny_model.step(frames(1, (28, 28)), state)
+    with pytest.raises(ValueError, match="1 streams"):
+        tiny_model.step(frames(2), state)
 
 
 def test_released_start_has_gradients_for_biases_alone(tiny_model):

@@ -10,8 +10,6 @@ from ml_collections import ConfigDict, config_flags
 
 from smoothdino_jax.data.frames import DataError
 from smoothdino_jax.monitor import TrainingDiverged
-from smoothdino_jax.weights.checkpoints import CheckpointError
-from smoothdino_jax.weights.errors import WeightsError
 
 
 def run(main: Callable[[ConfigDict, Path], object], doc: str) -> None:
@@ -35,12 +33,14 @@ def run(main: Callable[[ConfigDict, Path], object], doc: str) -> None:
         logging.get_absl_handler().setFormatter(None)
         try:
             main(config.value, Path(workdir.value))
-        except (DataError, WeightsError, CheckpointError, TrainingDiverged, ValueError, TypeError) as error:
+        except (DataError, TrainingDiverged) as error:
+            _fail(str(error))
+        except (ValueError, TypeError, OSError) as error:
             if os.environ.get("SMOOTHDINO_TRACEBACK"):
                 raise
-            _fail(str(error))
+            _fail(f"{error} (SMOOTHDINO_TRACEBACK=1 shows where)")
         except KeyboardInterrupt:
-            _fail("interrupted; the same command goes on from the last checkpoint", code=130)
+            _fail("interrupted; a training goes on from its last checkpoint with the same command", code=130)
 
     app.run(start, flags_parser=_parse)
 

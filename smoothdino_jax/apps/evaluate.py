@@ -11,9 +11,9 @@ from tqdm import tqdm
 
 from smoothdino_jax.apps.figures import Comparison
 from smoothdino_jax.apps.video_io import VideoWriter, write_gif
-from smoothdino_jax.data import ClipSource
+from smoothdino_jax.data import ClipSource, DataError
 from smoothdino_jax.evaluation import Lanes, evaluate, milliseconds_per_frame, share_frozen, streams
-from smoothdino_jax.experiment import open_data, trainable_parts, working_size
+from smoothdino_jax.experiment import check_config, open_data, trainable_parts, working_size
 from smoothdino_jax.models.smoothdino import SmoothDINO
 from smoothdino_jax.weights.folder import load
 
@@ -47,12 +47,13 @@ def evaluate_workdir(config: ConfigDict, workdir: Path) -> list[dict]:
     Raises:
         DataError, WeightsError, ValueError: bad input, before anything is evaluated.
     """
+    check_config(config)
     folders = _checkpoints(config.eval.checkpoints)
     source, split = open_data(config)
     frames = ClipSource(source, split.validation, working_size(config), config.data.cache_bytes)
     models, folders = _models(config, workdir, folders)
     warmup = config.eval.warmup if "adapter" in trainable_parts(config) else 0
-    paths = streams(split.validation)
+    paths = streams(source, split.validation)
     lanes = Lanes(frames, paths, config.eval.batch_size, warmup, config.eval.frames)
     results = evaluate(models, lanes, progress="evaluating")
 
@@ -109,6 +110,8 @@ def _checkpoints(text: str) -> dict[str, str]:
 
 
 def _models(config: ConfigDict, workdir: Path, folders: dict[str, str]):
+    if not (workdir / "model").exists():
+        raise DataError(f"{workdir} holds no trained model: let train.py with this --workdir finish first")
     own = load(workdir / "model", dtype=config.model.dtype)
     models: dict[str, SmoothDINO] = {"vanilla": own.vanilla()}
     paths = {"vanilla": workdir / "model"}
@@ -126,7 +129,7 @@ def _pictures(models: dict[str, SmoothDINO], images: np.ndarray, truth: np.ndarr
     """Draws one scene: the frame in the middle as a picture, all of them as a film."""
     valid = truth[truth > 0]
     near, far = np.percentile(valid, [1, 99]) if len(valid) else (0.0, 10.0)
-    range_ = math.floor(near), math.ceil(far)
+    range_ = math.floor(near), max(math.ceil(far), math.floor(near) + 1)
     states = {name: model.init_state(images[:1]) for name, model in models.items() if model.adapter}
     canvas = Comparison(images.shape[1:3], tuple(models), range_, error_range=1.0)
     drawn = []

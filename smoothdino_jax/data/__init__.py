@@ -58,6 +58,13 @@ def open_source(config: ConfigDict) -> FrameSource:
         ValueError: an unknown name.
         DataError: no path, or the data can't be used.
     """
+    try:
+        return _open_source(config)
+    except AttributeError as error:
+        raise DataError(f"data.source {config.name!r} needs a field that is not set: {error}") from None
+
+
+def _open_source(config: ConfigDict) -> FrameSource:
     match config.name:
         case "synthetic":
             from smoothdino_jax.data.synthetic import SyntheticRooms
@@ -98,6 +105,13 @@ def make_split(config: ConfigDict, source: FrameSource, clips: np.ndarray) -> Sp
         ValueError: an unknown `how`.
         DataError: a side without clips, or unknown scenes or entries.
     """
+    try:
+        return _make_split(config, source, clips)
+    except AttributeError as error:
+        raise DataError(f"data.split {config.how!r} needs a field that is not set: {error}") from None
+
+
+def _make_split(config: ConfigDict, source: FrameSource, clips: np.ndarray) -> Split:
     match config.how:
         case "by_scene":
             return by_scene(source, clips, config.validation_scenes)

@@ -4,8 +4,9 @@
                                                               ├─► adapter ─► decoder (frozen) ─► depth
     previous frame ─► phase correlation ─► shift, response ───┘
 
-Everything here is a pure function of the weights and its arguments. The public methods run compiled, cached
-by shape; inside somebody's own `jax.jit` they are simply part of the program.
+Everything here is a pure function of the weights and its arguments. `encode`, `decode`, `step` and the call itself
+run compiled, cached by shape, and inside somebody's own `jax.jit` they are simply part of the program. The other
+methods are what these are made of, to be called under a `jax.jit`.
 """
 
 import copy
@@ -166,7 +167,7 @@ class SmoothDINO(nnx.Module):
         def blank(images):
             features = self.encode(images)
             shift, spectrum = self.track(images, None)
-            memory = self._adapter().init_state(features)
+            memory = () if self.adapter is None else self.adapter.init_state(features)
             return State(memory, spectrum, jnp.ones(images.shape[0], bool), shift)
 
         zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(blank, images))
@@ -198,7 +199,11 @@ class SmoothDINO(nnx.Module):
         Returns:
             As `step`.
         """
+        if state.fresh.shape[0] != images.shape[0]:
+            raise ValueError(f"the state is for {state.fresh.shape[0]} streams, the batch has {images.shape[0]} frames")
         shift, spectrum = self.track(images, state.spectrum)
+        if spectrum.shape != state.spectrum.shape:
+            raise ValueError("the state is for frames of another size: make a new one with init_state")
         adapted, memory, shift = self.adapt(features, shift, state.adapter, state.fresh)
         depth = self.decode(adapted, images.shape[1:3])
         return depth, State(memory, spectrum, jnp.zeros_like(state.fresh), shift)
@@ -220,17 +225,25 @@ class SmoothDINO(nnx.Module):
     def adapt(self, features, shift: Shift, memory: AdapterState, fresh: Bool[Array, "b"]):
         """The adapter's step for streams of which some are `fresh`: their past is the frame itself.
 
+        Args:
+            features: four levels of the current frames.
+            shift: since the previous frames, `(B,)` pixels.
+            memory: the adapter's state.
+            fresh: `(B,)`, which streams have no past.
+
         Returns:
-            Adapted features, the adapter's next state, and the shift in pixels that it was told.
+            Adapted features (unchanged where the model has no adapter), the adapter's next state, and the shift
+            in pixels that it was told.
         """
-        adapter = self._adapter()
+        shift = jax.tree.map(lambda leaf: jnp.where(fresh, 0.0, leaf), shift)
+        if self.adapter is None:
+            return features, memory, shift
 
         def restart(now, then):
             return jnp.where(fresh.reshape(-1, *[1] * (then.ndim - 1)), now, then)
 
-        memory = jax.tree.map(restart, adapter.init_state(features), memory)
-        shift = jax.tree.map(lambda leaf: jnp.where(fresh, 0.0, leaf), shift)
-        memory, adapted = adapter(memory, features, self.in_tokens(shift))
+        memory = jax.tree.map(restart, self.adapter.init_state(features), memory)
+        memory, adapted = self.adapter(memory, features, self.in_tokens(shift))
         return adapted, memory, shift
 
     def adapt_clip(
@@ -258,17 +271,12 @@ class SmoothDINO(nnx.Module):
         size = pc.transform_size(images.shape[2:4], self.config.window)
         shift = jax.vmap(lambda a, b: pc.correlate(a, b, size))(before, spectra)
         swap = functools.partial(jax.tree.map, lambda leaf: jnp.swapaxes(leaf, 0, 1))
-        return swap(adapt_clip(self._adapter(), swap(features), swap(self.in_tokens(shift)), skip=skip))
+        return swap(adapt_clip(self.adapter, swap(features), swap(self.in_tokens(shift)), skip=skip))
 
     def in_tokens(self, shift: Shift) -> Shift:
         """`shift` in pixels to tokens, the unit that the adapter is told."""
         patch = self.config.encoder.patch
         return shift._replace(dx=shift.dx / patch, dy=shift.dy / patch)
-
-    def _adapter(self) -> Adapter:
-        if self.adapter is None:
-            raise ValueError("this model has no adapter: call model(images), or load a checkpoint trained with one")
-        return self.adapter
 
 
 def normalise(images: Images, patch: int) -> Float[Array, "b H W 3"]:
@@ -282,6 +290,8 @@ def normalise(images: Images, patch: int) -> Float[Array, "b H W 3"]:
         `(B, H', W', 3)` float32, H' and W' the next multiples of `patch`; an odd pixel of padding goes to the
         bottom and right.
     """
+    if images.ndim != 4 or images.shape[3] != 3:
+        raise ValueError(f"images are (B, H, W, 3) RGB, got shape {images.shape}; of one frame, images[None]")
     images = (jnp.asarray(images, jnp.float32) - _MEAN) / _STD
     widths = [divmod(-n % patch, 2) for n in images.shape[1:3]]
     return jnp.pad(images, ((0, 0), *[(half, half + odd) for half, odd in widths], (0, 0)))

@@ -9,8 +9,10 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
+from smoothdino_jax.data.frames import DataError
 
-class CheckpointError(Exception):
+
+class CheckpointError(DataError):
     """A checkpoint that does not fit or can't be read; the message is for the person who started the run."""
 
 
@@ -74,6 +76,16 @@ class Checkpoints:
                 "folder to go on from the one before, or the whole folder to start anew."
             ) from error
         return jax.tree.unflatten(jax.tree.structure(like), [restored[name] for name in named]), extra
+
+    def set_data_state(self, iterator: Any, state: dict) -> None:
+        """Puts a data iterator where a checkpoint left it; CheckpointError if it is of another pipeline."""
+        try:
+            iterator.set_state(state)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"{self.folder}: the data's position does not fit: resume with the data.workers, batch size and "
+                "data that the run was started with"
+            ) from error
 
     def _check(self, step: int, found: dict[str, tuple], named: dict[str, Any]) -> None:
         """Compares shapes before arrays are read, so that one error names them all."""

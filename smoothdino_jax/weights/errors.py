@@ -1,4 +1,4 @@
-"""The one exception of this package."""
+"""What this package raises for weights that are no use."""
 
 from smoothdino_jax.data.frames import DataError
 
