@@ -182,7 +182,7 @@ def train_step(config: ConfigDict, graph, optimizer, state: TrainState, frozen: 
     updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.weights)
     weights = optax.apply_updates(state.weights, updates)
     # The loss judges the weights before the update; their norm afterwards tells whether the update ruined them.
-    norms = {"gradient_norm": optax.global_norm(gradients), "weight_norm": optax.global_norm(weights)}
+    norms = {"gradient_norm": optax.tree.norm(gradients), "weight_norm": optax.tree.norm(weights)}
     measured = {"loss": value, "mse": mse} | norms
     return TrainState(weights, optimizer_state, state.step + 1), measured
 
@@ -199,7 +199,7 @@ def loss(config: ConfigDict, model: SmoothDINO, images: jax.Array, depth: jax.Ar
     Returns:
         Scalars: the loss with its regulariser, and the MSE in m².
     """
-    batch, length, *size = depth.shape
+    (batch, length), size = depth.shape[:2], depth.shape[2:]
     features = model.encode(images.reshape(-1, *images.shape[2:]))
     if "encoder" not in trainable_parts(config):
         features = jax.lax.stop_gradient(features)

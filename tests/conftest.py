@@ -8,7 +8,7 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 # ruff: noqa: E402
 from jaxtyping import install_import_hook
 
-# Not the data package: its `FrameSource` is a protocol, which beartype can't check at run time.
+# The packages that compute; data and apps check their input themselves.
 _CHECKED = ("models", "weights", "losses", "metrics", "training", "evaluation", "stream")
 install_import_hook([f"smoothdino_jax.{part}" for part in _CHECKED], "beartype.beartype")
 

@@ -48,7 +48,9 @@ def run(main: Callable[[ConfigDict, Path], object], doc: str) -> None:
 def _parse(argv: list[str]) -> list[str]:
     # ml_collections raises for a wrong --config.field while flags are parsed; absl would show a traceback.
     try:
-        return app.parse_flags_with_usage(argv)
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        _fail(f"{error} (--help tells the options)")
     except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         _fail(f"{error} (all fields: smoothdino_jax/config.py)")
 

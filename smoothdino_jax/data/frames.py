@@ -6,7 +6,7 @@ is one new file.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -32,6 +32,7 @@ class Frame(NamedTuple):
     intrinsics: np.ndarray | None = None
 
 
+@runtime_checkable
 class FrameSource(Protocol):
     """Random access to frames. Positions 0..len-1; each scene is one range of positions in temporal order."""
 
