@@ -65,4 +65,5 @@ def get_config(variant="adapter"):
     config.train.warmup_steps = 30
     config.train.clip_norm = 1.0
     config.eval.batch_size = 8
+    config.eval.picture_stream = 7  # a room in which one can tell the furniture
     return config

@@ -73,4 +73,5 @@ def default_config() -> ConfigDict:
     evaluation.timing_frames = 20  # for ms per frame
     evaluation.folder = "eval"  # in WORKDIR
     evaluation.pictures = True
+    evaluation.picture_stream = 0  # which of the validation streams to draw
     return config.lock()

@@ -1,4 +1,4 @@
-"""The model that comes with the package: it is there, small, better with its past than without, and safe in bfloat16."""
+"""The model that comes with the package: small, better with its past than without, and safe in bfloat16."""
 
 import numpy as np
 import pytest

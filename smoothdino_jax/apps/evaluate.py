@@ -54,11 +54,12 @@ def evaluate_workdir(config: ConfigDict, workdir: Path) -> list[dict]:
     models, folders = _models(config, workdir, folders)
     warmup = config.eval.warmup if "adapter" in trainable_parts(config) else 0
     paths = streams(source, split.validation)
+    if not 0 <= config.eval.picture_stream < len(paths):
+        raise ValueError(f"eval.picture_stream={config.eval.picture_stream}: the streams are 0 to {len(paths) - 1}")
     lanes = Lanes(frames, paths, config.eval.batch_size, warmup, config.eval.frames)
     results = evaluate(models, lanes, progress="evaluating")
 
-    longest = max(paths, key=len)[:_PICTURE_FRAMES]
-    clip = [frames.frame(position) for position in longest]
+    clip = [frames.frame(position) for position in paths[config.eval.picture_stream][:_PICTURE_FRAMES]]
     images = np.stack([frame.image for frame in clip])
     latency = milliseconds_per_frame(models, images, config.eval.timing_frames)
     rows = [
