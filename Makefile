@@ -23,7 +23,7 @@ $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --editable ".[test,dev,tfds]"
+	$(BIN)/python -m pip install --quiet --editable ".[test,dev]"
 	@touch $@
 
 # From the CPU index where there is one: PyPI's own build brings gigabytes of CUDA.
