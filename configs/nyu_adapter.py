@@ -5,7 +5,8 @@ r"""Adapters on the stand-in depther of nyu_depther.py, on NYU frames that the d
         --config.data.source.path=PATH_TO_NYU
     done
 
-Evaluation on held-out blocks of the two scenes, and on a third scene that nothing was trained on:
+A minute each on two cores. Evaluation on held-out blocks of the two scenes, and on a third scene that nothing was
+trained on (numbers: README.md, Real NYU frames):
 
     rows=biases=runs/nyu/biases/model,current_only=runs/nyu/current_only/model
     rows=$rows,paper=runs/nyu/paper/model,regularised=runs/nyu/regularised/model

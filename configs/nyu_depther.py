@@ -5,7 +5,8 @@ r"""A small stand-in depther for NYU frames: the embedded one, trained on with r
 
 PATH_TO_NYU holds data/nyu2_train/ of the Kaggle (DenseDepth) archive. It is no DINOv2: a ViT of 96 channels,
 first trained on synthetic rooms and here on some 260 frames, so that the adapter has a frozen model to work with
-where the official weights cannot be had. See nyu_adapter.py for the split and the numbers.
+where the official weights cannot be had. About 5 minutes on two cores; it ends at an MSE
+of 1.04 m² on the first frames of the held-out blocks (training: 0.2): it has learnt its frames by heart.
 """
 
 from smoothdino_jax.config import default_config
