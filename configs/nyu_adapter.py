@@ -1,5 +1,7 @@
 r"""Adapters on the stand-in depther of nyu_depther.py, on NYU frames that the depther was not trained on.
 
+    python train.py --config=configs/nyu_depther.py --workdir=runs/nyu/depther \
+        --config.data.source.path=PATH_TO_NYU
     for v in biases current_only paper regularised adapter; do
       python train.py --config=configs/nyu_adapter.py:$v --workdir=runs/nyu/$v \
         --config.data.source.path=PATH_TO_NYU

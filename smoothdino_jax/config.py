@@ -69,7 +69,7 @@ def default_config() -> ConfigDict:
     evaluation.warmup = 1
     evaluation.name = "adapter"  # the row of WORKDIR's own model
     evaluation.checkpoints = ""  # further rows: "name=folder,name=folder"
-    evaluation.frames = 0  # at most so many; 0 for all
+    evaluation.frames = 0  # to stream, about, warm-up included; 0 for all
     evaluation.timing_frames = 20  # for ms per frame
     evaluation.folder = "eval"  # in WORKDIR
     evaluation.pictures = True

@@ -128,7 +128,9 @@ def evaluate(models: dict[str, SmoothDINO], lanes: Lanes, *, progress: str = "")
     place = functools.partial(jax.device_put, device=jax.tree.leaves(weights)[0].sharding)
     sums = place({name: Sums.zero() for name in models})
     states = None
-    for batch in tqdm(lanes.batches(), progress, len(lanes), unit="step", disable=not progress, leave=False):
+    for batch in tqdm(
+        lanes.batches(), progress, len(lanes), unit="step", disable=None if progress else True, leave=False
+    ):
         if states is None:
             image = batch["image"]
             states = place({name: model.init_state(image) for name, model in models.items() if model.adapter})

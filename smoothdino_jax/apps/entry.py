@@ -51,7 +51,9 @@ def _parse(argv: list[str]) -> list[str]:
         return flags.FLAGS(argv)
     except flags.Error as error:
         _fail(f"{error} (--help tells the options)")
-    except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+    except KeyError as error:
+        _fail(f"there is no field {error.args[0]} (all fields: smoothdino_jax/config.py)")
+    except (AttributeError, TypeError, ValueError, OSError) as error:
         _fail(f"{error} (all fields: smoothdino_jax/config.py)")
 
 

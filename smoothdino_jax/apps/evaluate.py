@@ -134,7 +134,7 @@ def _pictures(models: dict[str, SmoothDINO], images: np.ndarray, truth: np.ndarr
     states = {name: model.init_state(images[:1]) for name, model in models.items() if model.adapter}
     canvas = Comparison(images.shape[1:3], tuple(models), range_, error_range=1.0)
     drawn = []
-    for image, depth in tqdm(zip(images, truth, strict=True), "drawing", len(images), leave=False):
+    for image, depth in tqdm(zip(images, truth, strict=True), "drawing", len(images), leave=False, disable=None):
         predictions = {}
         for name, model in models.items():
             if name in states:

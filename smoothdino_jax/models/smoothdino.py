@@ -201,9 +201,10 @@ class SmoothDINO(nnx.Module):
         """
         if state.fresh.shape[0] != images.shape[0]:
             raise ValueError(f"the state is for {state.fresh.shape[0]} streams, the batch has {images.shape[0]} frames")
-        shift, spectrum = self.track(images, state.spectrum)
-        if spectrum.shape != state.spectrum.shape:
+        height, width = pc.transform_size(images.shape[1:3], self.config.window)
+        if state.spectrum.shape[1:] != (height, width // 2 + 1):
             raise ValueError("the state is for frames of another size: make a new one with init_state")
+        shift, spectrum = self.track(images, state.spectrum)
         adapted, memory, shift = self.adapt(features, shift, state.adapter, state.fresh)
         depth = self.decode(adapted, images.shape[1:3])
         return depth, State(memory, spectrum, jnp.zeros_like(state.fresh), shift)
