@@ -1,5 +1,6 @@
 """Clips never cross scenes, resizing keeps metres metres, and the cache keeps to its limit."""
 
+import itertools
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,13 +13,18 @@ from smoothdino_jax.data import ClipSource, DataError, Frame, make_clips, resize
 class Frames:
     """Frames in memory: every pixel of position p is p; counts the reads."""
 
-    def __init__(self, lengths, size=(4, 6), sizes=None):
+    def __init__(self, lengths, size=(4, 6), sizes=None, gaps=()):
         starts = np.cumsum([0, *lengths])
         self.scenes = {f"scene{k}": range(int(starts[k]), int(starts[k + 1])) for k in range(len(lengths))}
         self.size, self.sizes, self.reads = size, sizes or {}, []
+        edges = sorted({*starts.tolist(), *gaps})
+        self.segments = [range(a, b) for a, b in itertools.pairwise(edges)]
 
-    def first_index(self, scene):
-        return 1
+    def indices(self, scene):
+        return 1 + np.arange(len(self.scenes[scene]))
+
+    def origin(self, position):
+        return f"frame {position}"
 
     def __len__(self):
         return sum(map(len, self.scenes.values()))
@@ -37,6 +43,14 @@ def test_clips_stay_within_their_scene():
     np.testing.assert_array_equal(clips, [[0, 1, 2], [1, 2, 3], [4, 5, 6]])
 
 
+def test_clips_and_runs_stay_within_their_segment():
+    source = Frames([5, 3], gaps=(2,))
+    np.testing.assert_array_equal(make_clips(source, 2), [[0, 1], [2, 3], [3, 4], [5, 6], [6, 7]])
+    assert runs(source, range(8)) == [range(2), range(2, 5), range(5, 8)]
+    with pytest.raises(ValueError, match="crosses scenes or a gap"):
+        ClipSource(source, np.array([[1, 2]]))
+
+
 def test_stride_spreads_a_clip_and_step_spaces_the_clips():
     np.testing.assert_array_equal(make_clips(Frames([5, 4]), 2, stride=3), [[0, 3], [1, 4], [5, 8]])
     np.testing.assert_array_equal(make_clips(Frames([5, 4]), 2, step=2), [[0, 1], [2, 3], [5, 6], [7, 8]])
@@ -44,7 +58,7 @@ def test_stride_spreads_a_clip_and_step_spaces_the_clips():
 
 def test_scenes_too_short_for_a_clip_are_passed_over_but_not_all_of_them():
     np.testing.assert_array_equal(make_clips(Frames([2, 3]), 3), [[2, 3, 4]])
-    with pytest.raises(DataError, match=r"spans 5 frames.*longest of 2 scene.*has 4"):
+    with pytest.raises(DataError, match=r"spans 5 frames.*longest stretch without a gap in 2 scene.*has 4"):
         make_clips(Frames([2, 4]), 3, stride=2)
 
 
@@ -90,7 +104,7 @@ def test_impossible_clips_are_refused(clips, message):
 
 def test_frames_of_different_sizes_need_a_working_size():
     source = Frames([3], sizes={1: (8, 6)})
-    with pytest.raises(DataError, match=r"scene0: frame 1 is 6×4.*frame 2 is 6×8.*working size"):
+    with pytest.raises(DataError, match=r"frame 0 is 6×4.*frame 1 is 6×8.*working size"):
         ClipSource(source, np.array([[0, 1]]))[0]
     clip = ClipSource(source, np.array([[0, 1]]), size=(2, 3))[0]
     assert clip["image"].shape == (2, 2, 3, 3)

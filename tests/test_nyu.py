@@ -46,7 +46,7 @@ def assert_refuses(path, *words, **arguments) -> None:
 def test_frames_come_in_numeric_order(folder):
     source = NYUKaggle(folder)
     assert source.scenes == {"attic_out": range(12), "cellar_out": range(12, 15)}
-    assert (source.first_index("attic_out"), source.first_index("cellar_out")) == (1, 5)
+    assert (source.indices("attic_out")[0], source.indices("cellar_out")[0]) == (1, 5)
     frames = [source[i] for i in range(len(source))]
     assert [frame.index for frame in frames] == [*range(1, 13), *range(5, 8)]
     read = [round(float(frame.depth[0, 0]) * 25.5) for frame in frames]

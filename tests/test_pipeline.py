@@ -27,8 +27,15 @@ class Frames:
         self.scenes = {"room": range(length)}
         self.size, self.sizes = size, sizes or {}
 
-    def first_index(self, scene):
-        return 0
+    @property
+    def segments(self):
+        return list(self.scenes.values())
+
+    def indices(self, scene):
+        return np.arange(len(self.scenes[scene]))
+
+    def origin(self, position):
+        return f"frame {position}"
 
     def __len__(self):
         return len(self.scenes["room"])
@@ -212,7 +219,7 @@ sys.modules["tensorflow"] = None  # importing it now fails
 import numpy as np
 from smoothdino_jax import data
 class Room:
-    scenes = {"room": range(2)}
+    scenes, segments = {"room": range(2)}, [range(2)]
     def __len__(self): return 2
     def __getitem__(self, i):
         return data.Frame(np.zeros((4, 4, 3), np.uint8), np.ones((4, 4), np.float32), "room", i)

@@ -15,6 +15,7 @@ from smoothdino_jax.data import (
     by_scene,
     everything,
     from_lists,
+    from_scene_files,
     make_clips,
     make_split,
     open_source,
@@ -32,8 +33,15 @@ class Scenes:
         }
         self.first = first
 
-    def first_index(self, scene):
-        return self.first
+    @property
+    def segments(self):
+        return list(self.scenes.values())
+
+    def indices(self, scene):
+        return self.first + np.arange(len(self.scenes[scene]))
+
+    def origin(self, position):
+        return f"frame {position}"
 
     def __len__(self):
         return sum(map(len, self.scenes.values()))
@@ -263,7 +271,7 @@ def test_a_config_names_its_split(rooms, lists):
 
 
 def test_a_config_names_its_source(tmp_path):
-    with pytest.raises(ValueError, match=r"'kitti'.*'synthetic' or 'nyu_kaggle'"):
+    with pytest.raises(ValueError, match=r"'kitti'.*'synthetic'.*nyu_kaggle"):
         open_source(ConfigDict({"name": "kitti"}))
     with pytest.raises(DataError, match=r"--config\.data\.source\.path="):
         open_source(ConfigDict({"name": "nyu_kaggle", "path": "", "scenes": ()}))
@@ -303,3 +311,46 @@ def test_everything_is_on_both_sides(rooms):
     split = everything(rooms, clips)
     assert np.array_equal(split.train, clips)
     assert np.array_equal(split.validation, clips)
+
+
+def test_a_text_file_of_scenes_splits_by_scene(rooms, tmp_path):
+    clips = make_clips(rooms, 2)
+    held_out = tmp_path / "validation.txt"
+    held_out.write_text("# two of three\n\ncellar   # without its suffix\nsome/where/porch_out\n")
+    split = from_scene_files(rooms, clips, held_out)
+    assert {int(p) for p in split.validation.ravel()} == set(range(100, 200))
+    assert {int(p) for p in split.train.ravel()} == set(range(100))
+    assert split.leaking == 0
+    train = tmp_path / "train.txt"
+    train.write_text("attic_out\n")
+    held_out.write_text("porch_out\n")
+    split = from_scene_files(rooms, clips, held_out, train)
+    assert {int(p) for p in split.train.ravel()} == set(range(100))
+
+
+@pytest.mark.parametrize(
+    ("validation", "train", "message"),
+    [
+        ("garage\n", None, r"validation\.txt: no such scene: 'garage' \(line 1\).*attic_out"),
+        ("# nothing\n", None, r"validation\.txt: names no scene"),
+        ("porch\n", "attic\nporch\n", r"both name porch_out"),
+        ("attic\ncellar\nporch\n", None, r"no training clips"),
+    ],
+)
+def test_a_text_file_of_wrong_scenes_is_refused(rooms, tmp_path, validation, train, message):
+    files = {"validation": validation, "train": train}
+    paths = {}
+    for side, text in files.items():
+        if text is not None:
+            paths[f"{side}_file"] = tmp_path / f"{side}.txt"
+            paths[f"{side}_file"].write_text(text)
+    with pytest.raises(DataError, match=message):
+        from_scene_files(rooms, make_clips(rooms, 2), **paths)
+
+
+def test_a_missing_or_binary_file_of_scenes_is_refused(rooms, tmp_path):
+    with pytest.raises(DataError, match=r"none\.txt: No such file"):
+        from_scene_files(rooms, make_clips(rooms, 2), tmp_path / "none.txt")
+    (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError, match=r"binary\.txt: "):
+        from_scene_files(rooms, make_clips(rooms, 2), tmp_path / "binary.txt")

@@ -72,7 +72,7 @@ def test_a_frame_has_the_shapes_and_types_of_the_protocol():
 def test_scenes_cover_the_source_without_overlap():
     source = rooms()
     assert [p for positions in source.scenes.values() for p in positions] == list(range(len(source)))
-    assert all(source.first_index(s) == source[r.start].index for s, r in source.scenes.items())
+    assert all(source.indices(s)[0] == source[r.start].index for s, r in source.scenes.items())
 
 
 def test_the_same_bits_in_any_order_and_from_any_thread():
@@ -283,7 +283,7 @@ def test_positions_and_scenes_that_do_not_exist():
     with pytest.raises(IndexError, match=r"0\.\.3"):
         source.render_clip("room_000000", [4])
     with pytest.raises(KeyError):
-        source.first_index("room_000001")
+        source.indices("room_000001")
 
 
 def test_memory_for_rooms_is_bounded_and_forgotten_rooms_come_back_the_same(monkeypatch):

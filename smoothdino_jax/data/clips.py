@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from smoothdino_jax.data.frames import DataError, Frame, FrameSource
+from smoothdino_jax.data.images import size_text
 
 
 def scene_numbers(source: FrameSource) -> np.ndarray:
@@ -29,8 +30,23 @@ def scene_numbers(source: FrameSource) -> np.ndarray:
     return numbers
 
 
+def segment_numbers(source: FrameSource) -> np.ndarray:
+    """The segment of each position.
+
+    Args:
+        source: frames.
+
+    Returns:
+        `(len(source),)` int: k for the positions of the k-th of `source.segments`.
+    """
+    numbers = np.empty(len(source), np.int64)
+    for k, positions in enumerate(source.segments):
+        numbers[positions.start : positions.stop] = k
+    return numbers
+
+
 def make_clips(source: FrameSource, length: int, stride: int = 1, step: int = 1) -> np.ndarray:
-    """All clips of a source; none crosses from one scene into another.
+    """All clips of a source; none crosses from one scene into another, or a gap within a scene.
 
     Args:
         source: frames.
@@ -44,24 +60,24 @@ def make_clips(source: FrameSource, length: int, stride: int = 1, step: int = 1)
 
     Raises:
         ValueError: `length`, `stride` or `step` under 1.
-        DataError: every scene is too short for a clip.
+        DataError: every stretch of frames without a gap is too short for a clip.
     """
     if min(length, stride, step) < 1:
         raise ValueError(f"length={length}, stride={stride}, step={step}: each must be at least 1")
     span = (length - 1) * stride + 1
-    starts = [np.arange(r.start, r.stop - span + 1, step) for r in source.scenes.values()]
+    starts = [np.arange(r.start, r.stop - span + 1, step) for r in source.segments]
     starts = np.concatenate(starts) if starts else np.empty(0, np.int64)
     if not len(starts):
-        longest = max(map(len, source.scenes.values()), default=0)
+        longest = max(map(len, source.segments), default=0)
         raise DataError(
-            f"a clip of {length} frames, stride {stride}, spans {span} frames, but the longest of "
-            f"{len(source.scenes)} scene(s) has {longest}: take shorter clips or a smaller stride."
+            f"a clip of {length} frames, stride {stride}, spans {span} frames, but the longest stretch without a "
+            f"gap in {len(source.scenes)} scene(s) has {longest}: take shorter clips or a smaller stride."
         )
     return starts[:, None] + stride * np.arange(length)
 
 
 def runs(source: FrameSource, positions: Iterable[int] | np.ndarray) -> list[range]:
-    """Groups positions into runs that can be streamed: consecutive frames of one scene.
+    """Groups positions into runs that can be streamed: consecutive frames of one scene, without a gap.
 
     Args:
         source: frames.
@@ -78,8 +94,8 @@ def runs(source: FrameSource, positions: Iterable[int] | np.ndarray) -> list[ran
     if not len(ordered):
         return []
     _check_positions(source, ordered)
-    scenes = scene_numbers(source)[ordered]
-    breaks = np.flatnonzero((np.diff(ordered) != 1) | (np.diff(scenes) != 0)) + 1
+    segments = segment_numbers(source)[ordered]
+    breaks = np.flatnonzero((np.diff(ordered) != 1) | (np.diff(segments) != 0)) + 1
     return [range(int(run[0]), int(run[-1]) + 1) for run in np.split(ordered, breaks)]
 
 
@@ -130,7 +146,7 @@ class ClipSource:
 
     Raises:
         ValueError: `clips` isn't `(N, T)`, has a position outside the source, or a clip crosses
-            scenes.
+            scenes or a gap.
     """
 
     def __init__(
@@ -144,10 +160,10 @@ class ClipSource:
         if clips.ndim != 2 or not clips.shape[1]:
             raise ValueError(f"clips must be (N, T) positions, got shape {clips.shape}")
         _check_positions(source, clips)
-        scenes = scene_numbers(source)[clips]
-        crossing = np.flatnonzero((scenes != scenes[:, :1]).any(axis=1))
+        segments = segment_numbers(source)[clips]
+        crossing = np.flatnonzero((segments != segments[:, :1]).any(axis=1))
         if len(crossing):
-            raise ValueError(f"clip {crossing[0]} crosses scenes: positions {clips[crossing[0]]}")
+            raise ValueError(f"clip {crossing[0]} crosses scenes or a gap: positions {clips[crossing[0]]}")
         if size is not None and min(size) < 2:
             raise ValueError(f"size={size}: (height, width), each at least 2")
         self.source = source
@@ -172,13 +188,14 @@ class ClipSource:
             DataError: a frame can't be read, or the sizes differ within the clip and there is no
                 `size`.
         """
-        frames = [self.frame(position) for position in self.clips[i]]
+        positions = self.clips[i]
+        frames = [self.frame(position) for position in positions]
         first = frames[0]
-        for frame in frames[1:]:
+        for position, frame in zip(positions, frames, strict=True):
             if frame.depth.shape != first.depth.shape:
                 raise DataError(
-                    f"scene {frame.scene}: frame {first.index} is {_size(first)}, frame "
-                    f"{frame.index} is {_size(frame)}. Give a working size to resize to."
+                    f"{self.source.origin(positions[0])} is {size_text(first.depth)} but "
+                    f"{self.source.origin(position)} is {size_text(frame.depth)}. Give a working size to resize to."
                 )
         return {
             "image": np.stack([frame.image for frame in frames]),
@@ -238,11 +255,6 @@ class _FrameCache:
             while self.used > self.limit:
                 _, oldest = self._frames.popitem(last=False)
                 self.used -= _frame_bytes(oldest)
-
-
-def _size(frame: Frame) -> str:
-    height, width = frame.depth.shape
-    return f"{width}×{height} (width × height)"
 
 
 def _frame_bytes(frame: Frame) -> int:

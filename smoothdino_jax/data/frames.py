@@ -5,7 +5,7 @@ it (clips, splits, the Grain pipeline, evaluation) knows only this protocol, so 
 is one new file.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -38,11 +38,20 @@ class FrameSource(Protocol):
 
     @property
     def scenes(self) -> Mapping[str, range]:
-        """Scene name -> its positions. The ranges are disjoint and cover the source."""
+        """Scene name -> its positions. The ranges are disjoint and cover the source in ascending order."""
         ...
 
-    def first_index(self, scene: str) -> int:
-        """The number (`Frame.index`) of the scene's first frame; the others follow without gaps."""
+    @property
+    def segments(self) -> Sequence[range]:
+        """The scenes, cut where frames are missing: within a segment each frame follows the one before it."""
+        ...
+
+    def indices(self, scene: str) -> np.ndarray:
+        """`(N,)` int64, the number (`Frame.index`) of each of the scene's frames, ascending."""
+        ...
+
+    def origin(self, position: int) -> str:
+        """Where a frame comes from, for messages: the path of its image."""
         ...
 
     def __len__(self) -> int: ...

@@ -6,16 +6,14 @@ memory. `by_scene` keeps whole scenes apart and `by_blocks` stretches of frames;
 how much of its validation side leaks (`Split.leaking`).
 """
 
-import json
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from smoothdino_jax.data.clips import scene_numbers
 from smoothdino_jax.data.frames import DataError, FrameSource
+from smoothdino_jax.data.scene_names import SceneNames, some
 
 
 class Split(NamedTuple):
@@ -39,7 +37,7 @@ def by_scene(source: FrameSource, clips: np.ndarray, validation_scenes: Sequence
     Args:
         source: frames.
         clips: `(N, T)` positions.
-        validation_scenes: scene names, exact or as `from_lists` matches them.
+        validation_scenes: scene names, exact or as `SceneNames` matches them.
 
     Returns:
         The split.
@@ -49,15 +47,15 @@ def by_scene(source: FrameSource, clips: np.ndarray, validation_scenes: Sequence
     """
     if isinstance(validation_scenes, str):
         validation_scenes = (validation_scenes,)
-    names = _SceneNames(source)
+    names = SceneNames(source)
     found = {given: names.find(given) for given in validation_scenes}
     unknown = [given for given, scene in found.items() if scene is None]
     if unknown:
-        raise DataError(f"no such scene: {_some(unknown)}. The data has {_some(list(source.scenes))}.")
+        raise DataError(f"no such scene: {some(unknown)}. The data has {some(list(source.scenes))}.")
     numbers = [k for k, scene in enumerate(source.scenes) if scene in found.values()]
     held_out = np.isin(scene_numbers(source)[clips[:, 0]], numbers)
     hint = "validation_scenes must name some of the scenes, not all"
-    return _split(source, clips[~held_out], clips[held_out], hint)
+    return make_sides(source, clips[~held_out], clips[held_out], hint)
 
 
 def by_blocks(
@@ -101,7 +99,7 @@ def by_blocks(
     training = ~_dilate(source, held_out, gap)
     hint = f"take smaller blocks (block={block}), shorter clips or another fraction (={fraction})"
     train, validation = clips[training[clips].all(axis=1)], clips[held_out[clips].all(axis=1)]
-    return _split(source, train, validation, hint)
+    return make_sides(source, train, validation, hint)
 
 
 def by_parts(
@@ -157,12 +155,12 @@ def by_parts(
     training, held_out = sides
     training &= ~_dilate(source, held_out, gap)
     hint = f"take smaller blocks (block={block}), shorter clips or other shares"
-    return _split(source, clips[training[clips].all(axis=1)], clips[held_out[clips].all(axis=1)], hint)
+    return make_sides(source, clips[training[clips].all(axis=1)], clips[held_out[clips].all(axis=1)], hint)
 
 
 def everything(source: FrameSource, clips: np.ndarray) -> Split:
     """All clips on both sides, to evaluate on data that nothing was trained on. Leaks by definition."""
-    return _split(source, clips, clips, "the source has none")
+    return make_sides(source, clips, clips, "the source has none")
 
 
 def at_random(source: FrameSource, clips: np.ndarray, fraction: float = 0.2, seed: int = 0) -> Split:
@@ -188,98 +186,11 @@ def at_random(source: FrameSource, clips: np.ndarray, fraction: float = 0.2, see
     held_out = np.zeros(len(clips), bool)
     drawn = np.random.default_rng(seed).permutation(len(clips))[: round(fraction * len(clips))]
     held_out[drawn] = True
-    return _split(source, clips[~held_out], clips[held_out], "use more clips or another fraction")
+    return make_sides(source, clips[~held_out], clips[held_out], "use more clips or another fraction")
 
 
-def from_lists(
-    source: FrameSource,
-    clips: np.ndarray,
-    train_json: str | os.PathLike,
-    validation_json: str | os.PathLike,
-) -> Split:
-    """A split from two lists on disk, in the format of the paper's released code.
-
-    Each file is a JSON list of `[scene, index]`: the pair of frames index → index + 1, so the clip
-    that starts at the frame whose `Frame.index` is `index` (the N of `N.jpg`). A scene is matched
-    exactly or else by the last component of its path, with or without the suffix `_out`.
-
-    Args:
-        source: frames.
-        clips: `(N, T)` positions; those that start at no listed frame are left out.
-        train_json: file.
-        validation_json: file.
-
-    Returns:
-        The split, each side in the order of its list, repeats once.
-
-    Raises:
-        DataError: a file is missing or isn't such a list, or entries name no clip of `clips`.
-    """
-    names = _SceneNames(source)
-    row_at = {int(start): row for row, start in reversed(list(enumerate(clips[:, 0])))}
-    sides, unknown, total = [], [], 0
-    for path in (train_json, validation_json):
-        rows, entries = {}, _read_list(path)
-        total += len(entries)
-        for given, index in entries:
-            scene = names.find(given)
-            if scene is not None:
-                offset = index - source.first_index(scene)
-                inside = 0 <= offset < len(source.scenes[scene])
-                row = row_at.get(source.scenes[scene].start + offset) if inside else None
-                if row is not None:
-                    rows[row] = None
-                    continue
-            unknown.append(f"[{given!r}, {index}] in {path}")
-        sides.append(clips[list(rows)])
-    if unknown:
-        raise DataError(
-            f"{len(unknown)} of {total} listed pairs are not in the data: {_some(unknown, 3)}. The "
-            f"data has {_some(list(source.scenes))}. Complete the data, or shorten the lists."
-        )
-    return _split(source, *sides, "a list is empty")
-
-
-class _SceneNames:
-    """Finds a scene by its name, or by the last component of a path, with or without `_out`."""
-
-    def __init__(self, source: FrameSource):
-        self._exact = set(source.scenes)
-        self._loose: dict[str, list[str]] = {}
-        for scene in source.scenes:
-            self._loose.setdefault(self._key(scene), []).append(scene)
-
-    @staticmethod
-    def _key(name: str) -> str:
-        return name.replace("\\", "/").rstrip("/").rpartition("/")[2].removesuffix("_out")
-
-    def find(self, name: str) -> str | None:
-        if name in self._exact:
-            return name
-        found = self._loose.get(self._key(name), [])
-        if len(found) > 1:
-            raise DataError(f"scene {name!r} may be any of {_some(found)}: give the exact name.")
-        return found[0] if found else None
-
-
-def _read_list(path: str | os.PathLike) -> list[tuple[str, int]]:
-    try:
-        entries = json.loads(Path(path).read_text())
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}.") from None
-    except ValueError as error:
-        raise DataError(f"{path}: not JSON: {error}.") from None
-    if not isinstance(entries, list):
-        raise DataError(f"{path}: expected a JSON list of [scene, index].")
-    for k, entry in enumerate(entries):
-        match entry:
-            case [str(), int()]:
-                continue
-        raise DataError(f"{path}: entry {k} is {entry!r}, expected [scene, index].")
-    return [(scene, index) for scene, index in entries]
-
-
-def _split(source: FrameSource, train: np.ndarray, validation: np.ndarray, hint: str) -> Split:
+def make_sides(source: FrameSource, train: np.ndarray, validation: np.ndarray, hint: str) -> Split:
+    """A split of these clips, with its share of leaking ones; DataError, ending in `hint`, for an empty side."""
     for side, clips in (("training", train), ("validation", validation)):
         if not len(clips):
             raise DataError(f"the split leaves no {side} clips: {hint}.")
@@ -313,7 +224,3 @@ def _dilate(source: FrameSource, marked: np.ndarray, by: int) -> np.ndarray:
 def _check_fraction(fraction: float) -> None:
     if not 0 < fraction < 1:
         raise ValueError(f"fraction={fraction} must be between 0 and 1")
-
-
-def _some(items: Sequence[str], most: int = 5) -> str:
-    return ", ".join(items[:most]) + (f", ... ({len(items)} in all)" if len(items) > most else "")

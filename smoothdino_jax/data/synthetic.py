@@ -185,11 +185,19 @@ class SyntheticRooms:
         """Scene name -> its positions."""
         return self._scenes
 
-    def first_index(self, scene: str) -> int:
-        """Always 0: rooms number their frames from there."""
-        if scene not in self._scenes:
-            raise KeyError(scene)
-        return 0
+    @property
+    def segments(self) -> Sequence[range]:
+        """The scenes: rooms have no gaps."""
+        return list(self._scenes.values())
+
+    def indices(self, scene: str) -> np.ndarray:
+        """`(frames_per_scene,)`: rooms number their frames from 0; KeyError for an unknown one."""
+        return np.arange(len(self._scenes[scene]))
+
+    def origin(self, position: int) -> str:
+        """Scene and number of a frame."""
+        scene, index = divmod(operator.index(position), self._frames)
+        return f"{self._names[scene]}/{index}"
 
     def __len__(self) -> int:
         return self._length
