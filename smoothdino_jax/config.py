@@ -30,15 +30,31 @@ def default_config() -> ConfigDict:
     data.split = ConfigDict({"how": ""})  # see smoothdino_jax.data.make_split
     data.size = (0, 0)  # working (height, width); (0, 0) leaves the frames as they are
     data.clip_length = 2
-    data.stride = 1
+    data.stride = 1  # frames from one frame of a clip to the next
+    # Frames from the start of one training clip to the start of the next; clip_length * stride shares no frame.
+    # Validation always streams through all frames.
+    data.step = 1
     data.threads = 2  # that read and decode
     data.prefetch = 4  # batches held ready
     data.workers = 0  # processes for the above; 0 for none
-    data.cache_bytes = 2**30  # for decoded frames
+    data.cache_bytes = 2**30  # of memory for decoded frames, in each process that reads
+    # A folder for the frozen encoder's features of the training frames, computed once instead of in every step;
+    # "" for none. Made at the first training, and refused if the encoder or the frames have changed.
+    data.feature_cache = ""
+    data.feature_dtype = "float16"  # of what is stored: or "bfloat16", "float32"
     data.augment = False
-    # Fields of data.pipeline.Augment.
+    # Fields of data.pipeline.Augment. With a feature cache, all but `reverse` must be 0.
     data.augmentation = ConfigDict(
-        {"flip": 0.5, "reverse": 0.5, "brightness": 0.2, "contrast": 0.2, "gamma": 0.2, "colour": 0.1}
+        {
+            "flip": 0.5,
+            "reverse": 0.5,
+            "brightness": 0.2,
+            "contrast": 0.2,
+            "gamma": 0.2,
+            "colour": 0.1,
+            "crop": 0.0,
+            "noise": 0.0,
+        }
     )
 
     config.train = train = ConfigDict()

@@ -1,12 +1,15 @@
 """From a configuration to its data and its model."""
 
 import jax
+import numpy as np
 from absl import logging
 from flax import nnx
 from ml_collections import ConfigDict
 
-from smoothdino_jax.data import DataError, Split, make_clips, make_split, open_source
+from smoothdino_jax.data import Augment, DataError, Split, make_clips, make_split, open_source
+from smoothdino_jax.data.feature_store import DTYPES
 from smoothdino_jax.data.frames import FrameSource
+from smoothdino_jax.data.splits import make_sides
 from smoothdino_jax.losses import LOSSES
 from smoothdino_jax.models.adapters import AdapterConfig
 from smoothdino_jax.models.dpt import DecoderConfig
@@ -65,6 +68,25 @@ def check_config(config: ConfigDict) -> None:
         raise ValueError(f'train.regulariser={train.regulariser!r} must be "features" or "depth"')
     if train.export not in ("last", "best"):
         raise ValueError(f'train.export={train.export!r} must be "last" or "best"')
+    if config.data.feature_cache:
+        _check_feature_cache(config)
+
+
+def _check_feature_cache(config: ConfigDict) -> None:
+    data = config.data
+    if data.feature_dtype not in DTYPES:
+        raise ValueError(f"data.feature_dtype={data.feature_dtype!r} must be one of {', '.join(DTYPES)}")
+    if "encoder" in trainable_parts(config):
+        raise ValueError(
+            "data.feature_cache stores what a frozen encoder says, but train.trainable names the encoder: "
+            'train without it, or set data.feature_cache=""'
+        )
+    altering = Augment(**data.augmentation).of_pixels if data.augment else ()
+    if altering:
+        raise ValueError(
+            "data.feature_cache: stored features are of unaltered pictures, so reverse is the only augmentation. Set "
+            + ", ".join(f"data.augmentation.{name}=0" for name in altering)
+        )
 
 
 def open_data(config: ConfigDict) -> tuple[FrameSource, Split]:
@@ -78,6 +100,11 @@ def open_data(config: ConfigDict) -> tuple[FrameSource, Split]:
     source = open_source(config.data.source)
     clips = make_clips(source, config.data.clip_length, config.data.stride)
     split = make_split(config.data.split, source, clips)
+    if config.data.step != 1:
+        # Of training alone: validation clips are joined into streams, which a step would tear.
+        spaced = make_clips(source, config.data.clip_length, config.data.stride, config.data.step)
+        train = split.train[np.isin(split.train[:, 0], spaced[:, 0])]
+        split = make_sides(source, train, split.validation, f"data.step={config.data.step} is too long for it")
     if split.leaking:
         logging.warning(
             "%.0f %% of the validation clips touch training frames: the validation error is flattered",

@@ -20,7 +20,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from smoothdino_jax import losses
+from smoothdino_jax import feature_cache, losses
 from smoothdino_jax.data import Augment, ClipSource, training_batches
 from smoothdino_jax.evaluation import Lanes, evaluate, streams
 from smoothdino_jax.experiment import build_model, check_config, open_data, trainable_parts, working_size
@@ -99,8 +99,11 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> SmoothDINO:
     step = functools.partial(train_step, config, graph, optimizer)
     step = jax.jit(step, donate_argnums=0)
 
-    # Resume.
     check_free(workdir / "model", overwrite=True)
+    if config.data.feature_cache:
+        clips.use_features(_stored_features(config, model, clips))
+
+    # Resume.
     workdir.mkdir(parents=True, exist_ok=True)
     checkpoints = Checkpoints(workdir / "checkpoints", config.train.checkpoints_to_keep)
     iterator = iter(batches)
@@ -172,11 +175,13 @@ def train_step(config: ConfigDict, graph, optimizer, state: TrainState, frozen: 
         optimizer: an optax transformation.
         state: what changes.
         frozen: the weights that do not.
-        batch: `image` `(B, T, H, W, 3)` uint8 and `depth` `(B, T, H, W)` metres.
+        batch: `image` `(B, T, H, W, 3)` uint8, `depth` `(B, T, H, W)` metres, and maybe `features`, as `loss`
+            takes them.
     """
 
     def objective(weights):
-        return loss(config, nnx.merge(graph, weights, frozen), batch["image"], batch["depth"])
+        model = nnx.merge(graph, weights, frozen)
+        return loss(config, model, batch["image"], batch["depth"], batch.get("features"))
 
     (value, mse), gradients = jax.value_and_grad(objective, has_aux=True)(state.weights)
     updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.weights)
@@ -187,20 +192,25 @@ def train_step(config: ConfigDict, graph, optimizer, state: TrainState, frozen: 
     return TrainState(weights, optimizer_state, state.step + 1), measured
 
 
-def loss(config: ConfigDict, model: SmoothDINO, images: jax.Array, depth: jax.Array):
-    """Loss and MSE of a batch of clips; every frame is encoded once.
+def loss(config: ConfigDict, model: SmoothDINO, images: jax.Array, depth: jax.Array, tokens: jax.Array | None = None):
+    """Loss and MSE of a batch of clips; every frame is encoded once, or not at all where its features are stored.
 
     Args:
         config: static.
         model: with an adapter, over the clip's frames after the first; without, over all frames.
         images: `(B, T, H, W, 3)`.
         depth: `(B, T, H, W)` metres, 0 where there is no reading.
+        tokens: `(B, T, levels, 1 + h·w, C)`, the encoder's features of the images as `feature_cache.pack` lays
+            them out; None to encode.
 
     Returns:
         Scalars: the loss with its regulariser, and the MSE in m².
     """
     (batch, length), size = depth.shape[:2], depth.shape[2:]
-    features = model.encode(images.reshape(-1, *images.shape[2:]))
+    if tokens is None:
+        features = model.encode(images.reshape(-1, *images.shape[2:]))
+    else:
+        features = feature_cache.unpack(tokens.reshape(-1, *tokens.shape[2:]), model.config.encoder, size)
     if "encoder" not in trainable_parts(config):
         features = jax.lax.stop_gradient(features)
     if model.adapter is None:
@@ -243,6 +253,18 @@ def _batches(config: ConfigDict, clips: ClipSource):
         workers=data.workers,
         shard_index=jax.process_index(),
         shard_count=hosts,
+    )
+
+
+def _stored_features(config: ConfigDict, model: SmoothDINO, clips: ClipSource):
+    return feature_cache.fill(
+        config.data.feature_cache,
+        model,
+        clips,
+        dtype=config.data.feature_dtype,
+        # What a training step without the cache would encode on one device.
+        batch_size=config.train.batch_size * config.data.clip_length // jax.device_count(),
+        threads=config.data.threads,
     )
 
 

@@ -1,7 +1,9 @@
 """Batches: exact resume, a new order each epoch, shards that share nothing, honest augmentation."""
 
+import contextlib
 import itertools
 import json
+import os
 import subprocess
 import sys
 
@@ -9,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from smoothdino_jax import grey, phase_correlation
 from smoothdino_jax.data import (
     Augment,
     ClipSource,
@@ -196,20 +199,45 @@ def test_an_unreadable_file_names_itself_through_the_threads(kaggle):
         next(batches)
 
 
-def test_worker_processes_give_the_same_batches_and_resume(kaggle):
+def test_worker_processes_give_the_same_batches_and_resume_exactly(kaggle):
     source = NYUKaggle(kaggle)
-    clips = ClipSource(source, make_clips(source, 2))
-    reference = list(itertools.islice(training_batches(clips, 2, seed=7, augment=Augment(), threads=0), 4))
-    batches = iter(training_batches(clips, 2, seed=7, augment=Augment(), threads=1, workers=1))
-    try:
-        for expected in reference[:2]:
-            assert_same(next(batches), expected)
-        state = batches.get_state()
-        assert_same(next(batches), reference[2])
-        batches.set_state(state)
-        assert_same(next(batches), reference[2])
-    finally:
-        batches.close()
+    clips = ClipSource(source, make_clips(source, 2))  # five: epochs end within batches
+
+    def batches(**options):
+        return iter(training_batches(clips, 2, seed=7, augment=Augment(noise=2), **options))
+
+    reference = list(itertools.islice(batches(threads=0), 7))
+    states = []
+    with contextlib.closing(batches(threads=1, workers=2)) as first:
+        for expected in reference[:6]:
+            assert_same(next(first), expected)
+            states.append(json.loads(json.dumps(first.get_state())))
+        first.set_state(states[1])  # back, over what was already prefetched
+        assert_same(next(first), reference[2])
+    with contextlib.closing(batches(threads=2, workers=2)) as fresh:
+        for seen in (1, 4):  # mid-epoch, and two epochs on
+            fresh.set_state(states[seen - 1])
+            assert_same(next(fresh), reference[seen])
+            assert_same(next(fresh), reference[seen + 1])
+
+
+class WithCacheSize(ClipSource):
+    """Clips that tell how full the cache of the process that reads them is, and which process that is."""
+
+    def __getitem__(self, i):
+        clip = super().__getitem__(i)
+        return clip | {"cached": np.array([self.cached_bytes, os.getpid()])}
+
+
+def test_each_worker_process_keeps_its_cache_within_the_limit():
+    source = Frames(40)
+    frame = 6 * 8 * (3 + 4)
+    clips = WithCacheSize(source, make_clips(source, 2), cache_bytes=3 * frame)
+    with contextlib.closing(iter(training_batches(clips, 2, seed=0, threads=2, workers=2))) as batches:
+        seen = np.concatenate([next(batches)["cached"] for _ in range(20)])
+    assert len(set(seen[:, 1]) - {os.getpid()}) == 2
+    assert frame <= seen[:, 0].min()
+    assert seen[:, 0].max() == 3 * frame
 
 
 def test_tensorflow_is_never_imported():
@@ -258,6 +286,50 @@ def test_mirroring_and_reversal_move_image_and_depth_together():
     assert_same(mirrored, {key: value[:, :, ::-1] for key, value in clip.items()})
     backwards = Augment(**OFF | {"reverse": 1})(clip, rng)
     assert_same(backwards, {key: value[::-1] for key, value in clip.items()})
+
+
+def test_every_change_but_noise_is_the_same_in_all_frames_of_a_clip():
+    still = {name: value[:1].repeat(4, axis=0) for name, value in clip_of(size=(20, 30)).items()}
+    for seed in range(10):
+        changed = Augment(crop=0.3)(still, np.random.default_rng(seed))
+        assert not np.array_equal(changed["image"], still["image"])
+        for value in changed.values():
+            np.testing.assert_array_equal(value, value[:1].repeat(4, axis=0))
+
+
+def panning(dx, dy, size=(96, 128)):
+    """A clip of two frames over a smooth random texture, the second moved by (dx, dy) pixels."""
+    height, width = size
+    rng = np.random.default_rng(0)
+    texture = cv2.GaussianBlur(rng.uniform(0, 255, (height + 60, width + 60, 3)).astype(np.float32), (0, 0), 2)
+    texture = cv2.normalize(texture, None, 0, 255, cv2.NORM_MINMAX)
+    moves = [np.float32([[1, 0, x - 30], [0, 1, y - 30]]) for x, y in ((0, 0), (dx, dy))]
+    image = np.stack([cv2.warpAffine(texture, move, (width, height), flags=cv2.INTER_CUBIC) for move in moves])
+    return {"image": np.clip(np.rint(image), 0, 255).astype(np.uint8), "depth": np.ones((2, *size), np.float32)}
+
+
+def shift_of(clip):
+    previous, current = grey(clip["image"])
+    shift = phase_correlation(previous[None], current[None])
+    return np.array([shift.dx[0], shift.dy[0]])
+
+
+def test_the_measured_shift_follows_mirroring_reversal_and_crop():
+    clip, rng = panning(10, -6), np.random.default_rng(0)
+    shift = shift_of(clip)
+    np.testing.assert_allclose(shift, [10, -6], atol=0.2)
+    np.testing.assert_allclose(shift_of(Augment(**OFF | {"flip": 1})(clip, rng)), shift * [-1, 1], atol=0.1)
+    np.testing.assert_allclose(shift_of(Augment(**OFF | {"reverse": 1})(clip, rng)), -shift, atol=0.1)
+    both = Augment(**OFF | {"reverse": 1, "flip": 1})(clip, rng)
+    np.testing.assert_allclose(shift_of(both), shift * [1, -1], atol=0.1)
+
+    # A crop's window is scaled back up: by how much, a depth that is its own column tells.
+    clip["depth"] = np.tile(np.arange(128, dtype=np.float32), (2, 96, 1))
+    for seed in range(5):
+        cropped = Augment(**OFF | {"crop": 0.4})(clip, np.random.default_rng(seed))
+        zoom = 128 / (np.ptp(cropped["depth"]) + 1)
+        # Between whole pixels the centroid of the peak is good to a third of a pixel.
+        np.testing.assert_allclose(shift_of(cropped), shift * zoom, atol=0.4)
 
 
 def test_probabilities_are_probabilities():

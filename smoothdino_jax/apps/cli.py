@@ -5,11 +5,11 @@ import importlib.metadata
 import sys
 from collections.abc import Sequence
 
-from smoothdino_jax.apps import convert, video
+from smoothdino_jax.apps import convert, data, video
 from smoothdino_jax.data.frames import DataError
 
 # In the order of `smoothdino --help`.
-_COMMANDS = (convert, video)
+_COMMANDS = (convert, data, video)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,7 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args.run(args)
     except DataError as error:
-        print(f"smoothdino {args.command}: {' '.join(str(error).split())}", file=sys.stderr)
+        command = " ".join(filter(None, (args.command, getattr(args, "data_command", None))))
+        print(f"smoothdino {command}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"smoothdino {args.command}: interrupted", file=sys.stderr)

@@ -7,7 +7,7 @@ protocol (`frames`); `opening` chooses among them as a config says.
 from smoothdino_jax.data.clips import ClipSource, make_clips, resize_frame, runs
 from smoothdino_jax.data.frames import DataError, Frame, FrameSource
 from smoothdino_jax.data.nyu import NYUKaggle
-from smoothdino_jax.data.opening import make_split, open_source
+from smoothdino_jax.data.opening import make_split, open_folder, open_source
 from smoothdino_jax.data.pipeline import Augment, training_batches
 from smoothdino_jax.data.split_files import from_lists, from_scene_files
 from smoothdino_jax.data.splits import (
@@ -36,6 +36,7 @@ __all__ = [
     "from_scene_files",
     "make_clips",
     "make_split",
+    "open_folder",
     "open_source",
     "resize_frame",
     "runs",

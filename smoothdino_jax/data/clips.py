@@ -7,12 +7,16 @@ described by positions in a `FrameSource`, so nothing is read before it is neede
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from smoothdino_jax.data.frames import DataError, Frame, FrameSource
 from smoothdino_jax.data.images import size_text
+
+if TYPE_CHECKING:
+    from smoothdino_jax.data.feature_store import FeatureStore
 
 
 def scene_numbers(source: FrameSource) -> np.ndarray:
@@ -142,7 +146,7 @@ class ClipSource:
         source: frames.
         clips: `(N, T)` positions in `source`, as `make_clips` or a `Split` gives them.
         size: (height, width) to resize to, or None to leave frames as they are.
-        cache_bytes: the cache's limit, in bytes of image and depth; 0 for none.
+        cache_bytes: the cache's limit in one process, in bytes of image and depth; 0 for none.
 
     Raises:
         ValueError: `clips` isn't `(N, T)`, has a position outside the source, or a clip crosses
@@ -170,6 +174,22 @@ class ClipSource:
         self.clips = clips
         self.size = None if size is None else (int(size[0]), int(size[1]))
         self._cache = _FrameCache(cache_bytes)
+        self._features: FeatureStore | None = None
+
+    def use_features(self, store: "FeatureStore") -> None:
+        """From now on clips have "features" as well, read from a store.
+
+        Args:
+            store: of this source's frames at this size.
+
+        Raises:
+            DataError: the store lacks a frame of the clips.
+        """
+        if len(missing := store.missing(self.clips)):
+            raise DataError(
+                f"{store.folder}: {len(missing)} of the clips' frames are not stored. Fill the store first."
+            )
+        self._features = store
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -181,7 +201,8 @@ class ClipSource:
             i: the clip's row in `clips`.
 
         Returns:
-            "image": `(T, H, W, 3)` uint8 RGB; "depth": `(T, H, W)` float32 metres, 0 = no reading.
+            "image": `(T, H, W, 3)` uint8 RGB; "depth": `(T, H, W)` float32 metres, 0 = no reading;
+            after `use_features` also "features": `(T, levels, tokens, channels)` of the store's dtype.
             The arrays are the caller's own.
 
         Raises:
@@ -197,10 +218,11 @@ class ClipSource:
                     f"{self.source.origin(positions[0])} is {size_text(first.depth)} but "
                     f"{self.source.origin(position)} is {size_text(frame.depth)}. Give a working size to resize to."
                 )
-        return {
+        clip = {
             "image": np.stack([frame.image for frame in frames]),
             "depth": np.stack([frame.depth for frame in frames]),
         }
+        return clip if self._features is None else clip | {"features": self._features.read(positions)}
 
     def frame(self, position: int) -> Frame:
         """One frame at the working size.

@@ -12,7 +12,7 @@ from smoothdino_jax.data.frames import DataError
 
 # Median depth of a frame, in metres, beyond which the unit is probably wrong. NYU's frames have 1 to 5;
 # the depth head of the paper can't say more than 10.
-_LIKELY_MEDIAN = (0.3, 10.0)
+LIKELY_MEDIAN = (0.3, 10.0)
 
 
 def file_bytes(path: str | os.PathLike) -> bytes:
@@ -116,7 +116,7 @@ def check_same_size(image: np.ndarray, depth: np.ndarray, image_origin, depth_or
 
 def check_median(median: float, origin: str) -> None:
     """Logs a warning if a frame's median depth in metres (NaN for no reading) is out of any room's range."""
-    low, high = _LIKELY_MEDIAN
+    low, high = LIKELY_MEDIAN
     if np.isnan(median):
         logging.warning("%s: not one pixel of its depth has a reading", origin)
     elif not low <= median <= high:

@@ -37,6 +37,7 @@ class NYUKaggle(ListedFrames):
         scenes: the names of the scenes to read, in this order; None or empty for all, by name.
         missing: what to do with a frame whose image or depth is missing: "error", or "skip" to leave it
             out with a warning (`problems` lists them all). No clip reaches over the gap.
+        check: False to open without reading each scene's first frame.
 
     Raises:
         DataError: a folder or scene is missing; a scene has one frame, or (with "error") a gap in its
@@ -44,7 +45,13 @@ class NYUKaggle(ListedFrames):
             scene is checked here, so that nothing of the kind comes up in the middle of a training.
     """
 
-    def __init__(self, path: str | os.PathLike, scenes: Sequence[str] | None = None, missing: str = "error"):
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        scenes: Sequence[str] | None = None,
+        missing: str = "error",
+        check: bool = True,
+    ):
         if missing not in ("error", "skip"):
             raise ValueError(f'missing={missing!r} must be "error" or "skip"')
         self.folder = _scenes_folder(Path(path).expanduser())
@@ -63,7 +70,8 @@ class NYUKaggle(ListedFrames):
         if problems:
             logging.warning("%s: %d frames left out, the first: %s", self.folder, len(problems), problems[0])
         super().__init__(listed, problems)
-        self.check_first_frames()
+        if check:
+            self.check_first_frames()
 
     def _read(self, scene: Scene, k: int) -> Frame:
         index = int(scene.indices[k])

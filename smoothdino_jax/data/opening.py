@@ -11,6 +11,7 @@ from smoothdino_jax.data.split_files import from_lists, from_scene_files
 from smoothdino_jax.data.splits import Split, at_random, by_blocks, by_parts, by_scene, everything
 
 LAYOUTS = ("nyu_kaggle", "fastdepth", "nyu_video", "tum", "seven_scenes", "recordings")
+_CAN_SKIP = ("nyu_kaggle", "fastdepth", "seven_scenes", "recordings")  # layouts that tell a missing file
 
 
 def open_source(config: ConfigDict) -> FrameSource:
@@ -53,14 +54,17 @@ def _open_source(config: ConfigDict) -> FrameSource:
     return open_folder(config.path, tuple(config.scenes), config.name)
 
 
-def open_folder(path: str | os.PathLike, scenes: Sequence[str] = (), layout: str = "auto", **options) -> FrameSource:
+def open_folder(
+    path: str | os.PathLike, scenes: Sequence[str] = (), layout: str = "auto", lenient: bool = False
+) -> FrameSource:
     """Opens a folder of RGB-D frames.
 
     Args:
         path: folder.
         scenes: names of the scenes to read, in this order; empty for all.
         layout: one of `LAYOUTS`, or "auto" for what `detect.layout_of` finds.
-        options: further arguments of that source.
+        lenient: for looking at what may be damaged: frames with a missing file are left out and listed in the
+            source's `problems`, where its layout can tell, and no frame is read yet.
 
     Returns:
         The source.
@@ -88,6 +92,9 @@ def open_folder(path: str | os.PathLike, scenes: Sequence[str] = (), layout: str
             from smoothdino_jax.data.recordings import Recordings as Source
         case _:
             raise ValueError(f"unknown layout {layout!r}: use one of {', '.join(LAYOUTS)}")
+    options = {"check": False} if lenient else {}
+    if lenient and layout in _CAN_SKIP:
+        options["missing"] = "skip"
     return Source(path, scenes, **options)
 
 

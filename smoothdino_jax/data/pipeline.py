@@ -63,7 +63,7 @@ def training_batches(
 
     Returns:
         Dicts of "image": `(B, T, H, W, 3)` uint8 RGB and "depth": `(B, T, H, W)` float32 metres,
-        0 = no reading.
+        0 = no reading; and "features" where the clips have them.
 
     Raises:
         ValueError: `shard_index` isn't one of `shard_count`, or `batch_size` is under 1.
@@ -161,16 +161,28 @@ class Augment:
         if self.noise < 0:
             raise ValueError(f"noise={self.noise} must not be negative")
 
+    @property
+    def of_pixels(self) -> tuple[str, ...]:
+        """The changes that are on and alter pictures: stored features do not follow them, only a reversal."""
+        fields = dataclasses.asdict(self)
+        return tuple(name for name, strength in fields.items() if strength and name != "reverse")
+
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
         """Changes one clip.
 
         Args:
-            clip: "image" `(T, H, W, 3)` uint8 and "depth" `(T, H, W)` float32 metres.
+            clip: "image" `(T, H, W, 3)` uint8, "depth" `(T, H, W)` float32 metres, and maybe "features"
+                `(T, ...)` of the images.
             rng: decides all; the same generator state gives the same result.
 
         Returns:
             A new clip of the same shapes; the input is untouched.
+
+        Raises:
+            ValueError: the clip has features, and pictures are to be altered.
         """
+        if "features" in clip and self.of_pixels:
+            raise ValueError(f"stored features allow no change but reverse: {', '.join(self.of_pixels)} must be 0")
         # Every draw is made, used or not, so switching one off leaves the others as they were.
         mirrored, reversed_ = rng.random(2) < (self.flip, self.reverse)
         unit = rng.uniform(-1, 1, 6)
@@ -186,9 +198,10 @@ class Augment:
             image = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
         if mirrored:
             image, depth = image[:, :, ::-1], depth[:, :, ::-1]
+        changed = clip | {"image": image, "depth": depth}
         if reversed_:
-            image, depth = image[::-1], depth[::-1]
-        return {"image": np.ascontiguousarray(image), "depth": np.array(depth, order="C")}
+            changed = {name: array[::-1] for name, array in changed.items()}
+        return {name: np.array(array, order="C") for name, array in changed.items()}
 
     def _table(self, gamma: float, contrast: float, brightness: float, colour: np.ndarray) -> np.ndarray:
         """The `(1, 256, 3)` uint8 table of colours for draws in -1..1."""

@@ -1,0 +1,204 @@
+"""Files in a folder or a zip, read alike; unpacking a tar; and folders that count only once they are complete.
+
+A zip has a table of contents, so its entries are read in place. A tar.gz has to be unpacked, because
+its frames lie in no useful order and can't be reached one by one.
+"""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from absl import logging
+from tqdm import tqdm
+
+from smoothdino_jax.data.frames import DataError
+from smoothdino_jax.data.images import file_bytes
+
+LOCK = "build.lock"
+_RECORD = "unpacked.json"
+
+
+class FolderFiles:
+    """The files under a folder. `root` is what names are relative to."""
+
+    def __init__(self, root: Path):
+        self.root = root
+
+    def sizes(self) -> dict[str, int]:
+        """Name -> bytes, for every file at most 5 folders down; links to folders are followed."""
+        found = {}
+        for folder, inner, _ in os.walk(self.root, followlinks=True):
+            if len(Path(folder).relative_to(self.root).parts) == 5:  # or a link to a parent would never end
+                inner.clear()
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_file():
+                        name = os.path.relpath(entry.path, self.root)
+                        found[name.replace(os.sep, "/")] = entry.stat().st_size
+        return found
+
+    def read(self, name: str) -> bytes:
+        """A file's contents; DataError if it can't be read."""
+        try:
+            return file_bytes(self.root / name)
+        except DataError as error:
+            raise DataError(f"{name}: {str(error).removeprefix(f'{self.root / name}: ')}") from None
+
+
+class ZipFiles:
+    """The entries of a zip, read in place, from several threads at once if need be."""
+
+    def __init__(self, path: Path):
+        self.root = path
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except (zipfile.BadZipFile, OSError) as error:
+            raise DataError(f"{path}: not a readable zip ({error}). Is the download complete?") from None
+
+    def sizes(self) -> dict[str, int]:
+        """Name -> bytes unpacked, for every entry."""
+        return {info.filename: info.file_size for info in self._zip.infolist() if not info.is_dir()}
+
+    def read(self, name: str) -> bytes:
+        """An entry's contents; DataError if it is damaged."""
+        try:
+            return self._zip.read(name)
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+            raise DataError(f"{name}: damaged in the zip ({error}). Download it again.") from None
+
+
+def sha256_of(path: Path) -> str:
+    """A file's SHA-256, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def say(message: str, aloud: bool) -> None:
+    """Tells the user, beside a progress bar if `aloud`; otherwise the log."""
+    if aloud:
+        tqdm.write(message, file=sys.stderr)
+    else:
+        logging.info("%s", message)
+
+
+def gigabytes(size: float) -> str:
+    """A size for messages."""
+    return f"{size / 1e9:.3g} GB" if size >= 1e8 else f"{size / 1e6:.3g} MB"
+
+
+def check_space(folder: Path, needed: float, what: str) -> None:
+    """Raises DataError if the disk of `folder`, which need not exist yet, has less than `needed` bytes free."""
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise DataError(
+            f"{folder}: {what} takes about {gigabytes(needed)}, but only {gigabytes(free)} are free. "
+            "Make room, or choose a folder on another disk."
+        )
+
+
+@contextlib.contextmanager
+def claim(folder: Path) -> Iterator[None]:
+    """Marks a folder as being worked on while the context lasts; the mark of a killed process doesn't count."""
+    with open(folder / LOCK, "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    (folder / LOCK).unlink(missing_ok=True)
+
+
+def remove_leftover(folder: Path) -> None:
+    """Removes what an interrupted process left; DataError if a process is still at it."""
+    try:
+        with open(folder / LOCK) as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+            raise
+        raise DataError(f"{folder}: another process is writing here. Wait for it, or stop it.") from None
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def unpack_tar(archive: Path, folder: Path, progress: bool = True) -> str:
+    """Unpacks a tar, compressed or not; only a complete folder gets the name `folder`.
+
+    A folder that was unpacked from this archive before (same name, size and time) is kept as it is.
+
+    Args:
+        archive: file.
+        folder: where to.
+        progress: show a bar.
+
+    Returns:
+        The archive's SHA-256, computed on the way.
+
+    Raises:
+        DataError: the archive is damaged, or the disk too small.
+    """
+    status = archive.stat()
+    identity = {"name": archive.name, "size": status.st_size, "time": status.st_mtime_ns}
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        record = json.loads((folder / _RECORD).read_text())
+        if identity.items() <= record.items():
+            say(f"using {folder}, unpacked before", progress)
+            return record["sha256"]
+    # What is inside hardly compresses, but the exact size is known only at the end.
+    check_space(folder.parent, 1.1 * status.st_size, f"unpacking {archive.name}")
+    say(f"unpacking {archive.name} ({gigabytes(status.st_size)}, and about as much unpacked) to {folder}", progress)
+    part = folder.with_name(f"incomplete.{folder.name}")
+    try:
+        if part.exists():
+            remove_leftover(part)
+        part.mkdir(parents=True)
+    except OSError as error:
+        raise DataError(f"{part}: {error.strerror or error}. Choose a folder that can be written to.") from None
+    try:
+        with claim(part), tqdm(total=status.st_size, unit="B", unit_scale=True, disable=not progress) as bar:
+            sha256 = _extract(archive, part, bar)
+        (part / _RECORD).write_text(json.dumps(identity | {"sha256": sha256}))
+        shutil.rmtree(folder, ignore_errors=True)
+        part.rename(folder)
+    except OSError as error:
+        raise DataError(f"{part}: unpacking stopped: {error.strerror or error}.") from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return sha256
+
+
+def _extract(archive: Path, folder: Path, bar: tqdm) -> str:
+    with open(archive, "rb") as file:
+        reader = _Hashed(file, bar)
+        try:
+            with tarfile.open(fileobj=reader, mode="r|*") as tar:
+                for member in tar:
+                    tar.extract(member, folder, filter="data")
+        except (tarfile.TarError, EOFError, zlib.error) as error:
+            raise DataError(f"{archive}: can't be unpacked ({error}). Is the download complete?") from None
+        while reader.read(1 << 20):  # what follows the end mark belongs to the checksum too
+            pass
+        return reader.sha256.hexdigest()
+
+
+class _Hashed:
+    """A file whose bytes are hashed and counted as they are read."""
+
+    def __init__(self, file, bar: tqdm):
+        self._file, self._bar, self.sha256 = file, bar, hashlib.sha256()
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(size)
+        self.sha256.update(data)
+        self._bar.update(len(data))
+        return data

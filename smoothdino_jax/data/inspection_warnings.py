@@ -1,0 +1,201 @@
+"""What in an inspection's figures calls for a look, each with what to do about it.
+
+The thresholds are where real recordings that train well are not: they may be wrong for yours, so each warning
+says the figure. What a layout explains (the 8 bits of NYU's Kaggle layout) is a note.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from smoothdino_jax.data.images import LIKELY_MEDIAN as LIKELY_MEDIAN
+from smoothdino_jax.data.inspection_figures import DataWarning, Inspection, metres
+
+_USUAL_UNITS = (1000, 5000, 10000, 256)  # per metre: millimetres; TUM; tenths of millimetres; KITTI
+_EIGHT_BITS = ("nyu_kaggle",)
+_DISTINCT, _STEP = 256, 0.005  # few values, and metres between them: 8 bits of 1.3 m or more
+_INVALID = 0.5
+_DUPLICATES = 0.03
+_SHIFT_OF_WIDTH = 0.1
+_LOW_RESPONSES = 0.2
+_FEW_PAIRS = 5  # fewer say nothing about a share
+
+
+def warnings_on(inspection: Inspection) -> Iterator[DataWarning]:
+    """The warnings that the figures call for, the gravest first.
+
+    Args:
+        inspection: figures; its `warnings` are not read.
+
+    Yields:
+        Warnings; none for data that looks right.
+    """
+    yield from _on_files(inspection)
+    yield from _on_depth(inspection)
+    yield from _on_images(inspection)
+    yield from _on_motion(inspection)
+
+
+def notes_on(inspection: Inspection) -> Iterator[str]:
+    """What is worth knowing and needs nothing done."""
+    if _is_coarse(inspection) and inspection.layout in _EIGHT_BITS:
+        yield (
+            f"depth has {inspection.depth.distinct} values, {1000 * inspection.depth.step:.0f} mm apart: this layout "
+            "stores 8 bits, so errors of that size are in the truth itself"
+        )
+    if inspection.near_duplicates:
+        yield (
+            f"the camera and the scene stand still in {_count(inspection.near_duplicates)}: "
+            "nothing about motion is learnt from them"
+        )
+
+
+def units_that_fit(median: float, units: float) -> list[tuple[int, float]]:
+    """The usual units that would bring a median depth into the range of rooms.
+
+    Args:
+        median: metres, as read.
+        units: per metre, what the stored values were divided by.
+
+    Returns:
+        (units per metre, the median with them), the most plausible first.
+    """
+    low, high = LIKELY_MEDIAN
+    found = [(unit, median * units / unit) for unit in (*_USUAL_UNITS, 1)]
+    fitting = [(unit, value) for unit, value in found if unit != units and low <= value <= high]
+    return sorted(fitting, key=lambda pair: abs(math.log(pair[1] / 2.0)))
+
+
+def _on_files(inspection: Inspection) -> Iterator[DataWarning]:
+    if inspection.unreadable:
+        yield DataWarning(
+            "unreadable",
+            f"{_count([frame for frame, _ in inspection.unreadable])} can't be read",
+            "copy or unpack the files again; training would stop there",
+        )
+    if inspection.problems:
+        yield DataWarning(
+            "problems",
+            f"opening the data met {len(inspection.problems)} problem(s), the first: {inspection.problems[0]}",
+            "complete the data, or go on without: no clip reaches over a frame that is left out",
+        )
+    if inspection.single_frames:
+        yield DataWarning(
+            "single_frames",
+            f"{_count(inspection.single_frames)} without a neighbour before or after",
+            "no clip of 2 can contain them: the recording drops frames there, or the scene is too short",
+        )
+
+
+def _on_depth(inspection: Inspection) -> Iterator[DataWarning]:
+    depth = inspection.depth
+    yield from _on_unit(inspection)
+    if depth.invalid > _INVALID:
+        yield DataWarning(
+            "invalid",
+            f"{depth.invalid:.0%} of the pixels have no reading",
+            "is the depth registered to the colour image, and which stored value means no reading? "
+            "Only pixels with a reading are trained on",
+        )
+    if depth.empty:
+        yield DataWarning(
+            "empty_depth", f"{_count(depth.empty)} without one reading of depth", "leave them out: they teach nothing"
+        )
+    if depth.constant:
+        yield DataWarning(
+            "constant_depth",
+            f"depth is the same everywhere in {_count(depth.constant)}",
+            "that is no measurement: look at the depth files",
+        )
+    elif depth.frozen:
+        yield DataWarning(
+            "frozen_depth",
+            f"depth repeats the frame before while the image changes, in {_count(depth.frozen)}",
+            "the depth camera is slower than the colour camera or stood still: pair frames by their timestamps, "
+            "or drop the repeats",
+        )
+    if _is_coarse(inspection) and inspection.layout not in _EIGHT_BITS:
+        yield DataWarning(
+            "coarse_depth",
+            f"depth takes only {depth.distinct} values, {1000 * depth.step:.0f} mm apart",
+            "it looks quantised to 8 bits: export it with 16 bits, in millimetres",
+        )
+
+
+def _on_unit(inspection: Inspection) -> Iterator[DataWarning]:
+    low, high = LIKELY_MEDIAN
+    medians = [(scene, scene.median_depth) for scene in inspection.scenes if not math.isnan(scene.median_depth)]
+    outside = [(scene, median) for scene, median in medians if not low <= median <= high]
+    if not outside:
+        return
+    scene, median = outside[0]
+    units = scene.units_per_metre
+    which = f" in {scene.name}" if len(inspection.scenes) > 1 else ""
+    which += f" and {len(outside) - 1} more scenes" if len(outside) > 1 else ""
+    advice = "the unit is probably another"
+    fitting = [f"{unit} per metre would make it {metres(value)}" for unit, value in units_that_fit(median, units or 1)]
+    if fitting:
+        advice += f": {', '.join(fitting)}" + (f"; it was read with {units:g}" if units else "")
+    yield DataWarning(
+        "unit",
+        f"the median depth is {metres(median)}{which}, where {low:g} to {high:g} m is usual indoors",
+        advice,
+    )
+
+
+def _on_images(inspection: Inspection) -> Iterator[DataWarning]:
+    if len(inspection.sizes) > 1:
+        sizes = ", ".join(f"{width}×{height} ({count})" for width, height, count in inspection.sizes[:4])
+        yield DataWarning(
+            "mixed_sizes",
+            f"frames have {len(inspection.sizes)} sizes: {sizes}",
+            "training resizes all to one working size, which stretches other aspect ratios: export one size",
+        )
+    repeated = [duplicate.frame for duplicate in inspection.duplicates]
+    if len(repeated) > _DUPLICATES * inspection.read:
+        consecutive = sum(duplicate.consecutive for duplicate in inspection.duplicates)
+        yield DataWarning(
+            "duplicates",
+            f"{_count(repeated)} ({len(repeated) / inspection.read:.1%}) repeat an earlier image, "
+            f"{consecutive} of them the one right before",
+            "remove them: clips of repeats teach that nothing moves, and repeats elsewhere leak from training "
+            "into validation",
+        )
+    if 0 < inspection.poses < 1:
+        yield DataWarning(
+            "poses",
+            f"only {inspection.poses:.1%} of the frames have a pose",
+            "what needs poses (the temporal metrics) leaves the others out",
+        )
+
+
+def _on_motion(inspection: Inspection) -> Iterator[DataWarning]:
+    shift = inspection.shift
+    if not shift.pairs:
+        yield DataWarning(
+            "no_pairs", "no two consecutive frames of one size were read", "a clip needs two: is this a video?"
+        )
+        return
+    if shift.median_of_width > _SHIFT_OF_WIDTH:
+        yield DataWarning(
+            "large_shifts",
+            f"the image moves by {shift.median:.0f} px from frame to frame (median), "
+            f"{shift.median_of_width:.0%} of its width",
+            "frames are too far apart: record or export more per second, or move more slowly",
+        )
+    if shift.pairs >= _FEW_PAIRS and shift.low_response > _LOW_RESPONSES:
+        yield DataWarning(
+            "low_response",
+            f"{shift.low_response:.0%} of {shift.pairs} consecutive pairs don't match (response under 0.05)",
+            "frames are too far apart, in the wrong order, blurred or dark; alignment does not help there",
+        )
+
+
+def _is_coarse(inspection: Inspection) -> bool:
+    depth = inspection.depth
+    return depth.distinct <= _DISTINCT and depth.step >= _STEP
+
+
+def _count(frames: Sequence[str]) -> str:
+    """How many, and the first few by name."""
+    shown = ", ".join(frames[:3]) + (", …" if len(frames) > 3 else "")
+    return f"{len(frames)} frame{'s' if len(frames) != 1 else ''} ({shown})"

@@ -1,0 +1,100 @@
+"""Preparing NYUv2 for fast reading, in one function."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from smoothdino_jax.data import archives
+from smoothdino_jax.data.frames import DataError
+from smoothdino_jax.data.nyu_input import check_complete, find_input, open_input
+from smoothdino_jax.data.nyu_record import read_record
+
+
+class Prepared(NamedTuple):
+    """A finished dataset.
+
+    Attributes:
+        folder: with its shards.
+        frames: split -> number of frames.
+        skipped: one line per file that was left out, and why.
+        size_bytes: on disk.
+    """
+
+    folder: Path
+    frames: dict[str, int]
+    skipped: tuple[str, ...]
+    size_bytes: int
+
+
+def prepare(
+    path: str | os.PathLike,
+    data_dir: str | os.PathLike,
+    *,
+    config: str = "auto",
+    bad_frames: str = "error",
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Prepared:
+    """Builds the dataset `nyu_depth_v2_video`, unless it is there already.
+
+    An interrupted build leaves nothing that looks finished, and the next one removes what it left.
+
+    Args:
+        path: NYUv2 as the Kaggle zip, nyudepthv2.tar.gz, or a folder with either or with what was in it.
+        data_dir: where TFDS keeps its datasets; a tar is unpacked to `downloads/extracted` in it.
+        config: "kaggle", "fastdepth", or "auto" for what `path` is.
+        bad_frames: "error" to stop at the first damaged or missing frame; "skip" to leave such frames out.
+        overwrite: build again what is there already. The old one is removed first.
+        progress: show bars, and say what is done.
+
+    Returns:
+        The dataset.
+
+    Raises:
+        DataError: `path` is missing, damaged or no NYUv2; `data_dir` has too little room, or can't be written
+            to; another process is at it; or tensorflow-datasets isn't installed.
+        ValueError: an unknown `config` or `bad_frames`.
+    """
+    if config not in ("auto", "kaggle", "fastdepth"):
+        raise ValueError(f'config={config!r} must be "auto", "kaggle" or "fastdepth"')
+    if bad_frames not in ("error", "skip"):
+        raise ValueError(f'bad_frames={bad_frames!r} must be "error" or "skip"')
+    from smoothdino_jax.data.nyu_depth_v2_video import NyuDepthV2Video, tfds
+
+    path, config = find_input(Path(path).expanduser(), config)
+    data_dir = _writable(Path(data_dir).expanduser())
+    builder = NyuDepthV2Video(path=path, config=config, data_dir=data_dir, bad_frames=bad_frames, progress=progress)
+    folder = Path(builder.data_dir)
+    if folder.exists() and not overwrite:
+        found = _described(folder)
+        archives.say(f"{folder} is finished already; overwrite it to build it again", progress)
+        return found
+    if folder.exists():  # look before the old one is gone
+        source = open_input(path, config, builder.work_folder, progress)
+        if bad_frames == "error":
+            check_complete(source)
+    mode = tfds.download.GenerateMode
+    mode = mode.REUSE_CACHE_IF_EXISTS if overwrite else mode.REUSE_DATASET_IF_EXISTS
+    try:
+        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(download_mode=mode))
+    except OSError as error:
+        raise DataError(f"{folder}: preparing stopped: {error.strerror or error}.") from None
+    return _described(folder)
+
+
+def _writable(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise DataError(f"{folder}: {error.strerror or error}. Choose a folder that can be written to.") from None
+    return folder
+
+
+def _described(folder: Path) -> Prepared:
+    record = read_record(folder)
+    frames = {split: sum(shard[1] for shard in part["shards"]) for split, part in record["splits"].items()}
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    return Prepared(folder, frames, tuple(record["skipped"]), size)

@@ -1,0 +1,235 @@
+"""The layout of 7-Scenes, which many RGB-D recordings with poses share: three numbered files a frame.
+
+    <sequence>/frame-000000.color.png (or .jpg), frame-000000.depth.png, frame-000000.pose.txt, ...
+
+A scene of 7-Scenes has sequences seq-01, seq-02, ... Depth is 16-bit millimetres; poses are camera-to-world. The
+original's depth (https://www.microsoft.com/en-us/research/project/rgb-d-dataset-7-scenes/) is not registered
+to the colour images: each is as its own camera saw it, with focal lengths of 585 and about 525 pixels, so that
+towards the border a thing is some tens of pixels apart in the two. Register it before training on it.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from absl import logging
+
+from smoothdino_jax.data.frames import DataError, Frame
+from smoothdino_jax.data.images import check_same_size, read_depth, read_image
+from smoothdino_jax.data.listing import ListedFrames, Scene, number_gaps
+from smoothdino_jax.data.trajectories import intrinsics_matrix, read_intrinsics, read_pose
+
+_LAYOUT = "frame-000000.color.png (or .jpg), frame-000000.depth.png, frame-000000.pose.txt"
+_DEPTH = "16-bit grey (millimetres)"
+_FRAME_FILE = re.compile(r"frame-(\d+)\.(?:(color)\.(?:png|jpg)|(depth)\.png|(pose)\.txt)")
+_INTRINSICS = "camera-intrinsics.txt"
+# The scenes of the original, and what its readme gives for them: fx, fy, cx, cy of the depth camera, 640×480.
+_ORIGINAL = frozenset(("chess", "fire", "heads", "office", "pumpkin", "redkitchen", "stairs"))
+_ORIGINAL_CAMERA = (585.0, 585.0, 320.0, 240.0)
+
+
+class _Sequence(NamedTuple):
+    """One sequence's files and poses, by frame."""
+
+    folder: Path
+    images: list[str]
+    depths: list[str]
+    poses: list[np.ndarray | None]
+    camera: np.ndarray | None
+    camera_size: tuple[int, int] | None  # (height, width) that `camera` is for; None for any
+
+
+class SevenScenes(ListedFrames):
+    """Frames in the layout of 7-Scenes, a `FrameSource`.
+
+    `Frame.index` is the N of `frame-N.color.png`. Depth is stored units / 1000 in metres; 0 and 65535 are no
+    reading. Poses are camera-to-world (of the depth camera, in the original); a pose file with NaN or
+    infinities says that tracking was lost: then the pose is None, and `problems` lists the frame. A sequence
+    without any pose files has no poses.
+
+    Intrinsics are those of camera-intrinsics.txt (a 3×3 matrix) in the sequence's folder, or in its parent. Without
+    the file there are none, except for 640×480 in the original's seven scenes, known by their names: its
+    readme gives (585, 585, 320, 240) for the depth camera, to which its poses and depth belong.
+
+    Args:
+        path: a sequence's folder; a scene's folder, which holds sequences; or a folder that holds scenes. Each
+            sequence is a scene here, named by its folder's last two names, "heads/seq-01"; if `path`
+            is the sequence itself, by the last.
+        scenes: the names of the scenes to read, in this order; empty for all, by name.
+        missing: what to do with a frame whose image or depth is missing: "error", or "skip" to leave it
+            out with a warning (`problems` lists them all). No clip reaches over the gap.
+        poses: False to leave pose files unread, as if there were none.
+        check: False to open without reading each scene's first frame.
+
+    Raises:
+        DataError: a folder or scene is missing; a sequence has one frame, or (with "error") a gap in its
+            numbering or an image without depth or the reverse; some frames have pose files and some
+            don't; a pose is no rigid transform; or a scene's first frame can't be read.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        scenes: Sequence[str] | None = (),
+        missing: str = "error",
+        poses: bool = True,
+        check: bool = True,
+    ):
+        if missing not in ("error", "skip"):
+            raise ValueError(f'missing={missing!r} must be "error" or "skip"')
+        self._sequences: dict[str, _Sequence] = {}
+        listed, left_out, lost = [], [], []
+        for name, folder in _choose(Path(path).expanduser(), scenes).items():
+            numbers, gaps, files = _list_files(folder, missing == "skip", left_out)
+            images, depths = ([files[kind][n] for n in numbers] for kind in ("color", "depth"))
+            transforms = _read_poses(folder, numbers, files["pose"], lost) if poses else [None] * len(numbers)
+            self._sequences[name] = _Sequence(folder, images, depths, transforms, *_find_camera(folder))
+            listed.append(Scene(name, np.array(numbers, np.int64), gaps))
+        for problems, what in ((left_out, "left out or missing"), (lost, "without a pose")):
+            if problems:
+                logging.warning("%s: %d frame(s) %s, the first: %s", path, len(problems), what, problems[0])
+        super().__init__(listed, left_out + lost)
+        if check:
+            self.check_first_frames()
+
+    def _read(self, scene: Scene, k: int) -> Frame:
+        sequence = self._sequences[scene.name]
+        image_path, depth_path = sequence.folder / sequence.images[k], sequence.folder / sequence.depths[k]
+        image = read_image(image_path)
+        depth = read_depth(depth_path, 1000, _DEPTH, invalid=(0, 65535))
+        check_same_size(image, depth, image_path, depth_path)
+        pose, camera = sequence.poses[k], sequence.camera
+        known = camera is not None and sequence.camera_size in (None, depth.shape)
+        return Frame(
+            image,
+            depth,
+            scene.name,
+            int(scene.indices[k]),
+            None if pose is None else pose.copy(),
+            camera.copy() if known else None,
+        )
+
+    def _origin(self, scene: Scene, k: int) -> str:
+        sequence = self._sequences[scene.name]
+        return str(sequence.folder / sequence.images[k])
+
+
+def _choose(path: Path, chosen: Sequence[str] | None) -> dict[str, Path]:
+    """Scene name -> folder, those chosen or all."""
+    if not path.is_dir():
+        raise DataError(f"{path}: no such folder. Give a sequence's folder, or one that holds sequences or scenes.")
+    found = _find(path)
+    if not found:
+        hint = " Unpack its seq-*.zip first." if any(path.glob("*.zip")) or any(path.glob("*/*.zip")) else ""
+        raise DataError(f"{path}: no frames found, here or in the two levels below. Expected {_LAYOUT}.{hint}")
+    if not chosen:
+        return found
+    names = dict.fromkeys((chosen,) if isinstance(chosen, str) else chosen)
+    for name in names:
+        if name not in found:
+            shown = ", ".join(list(found)[:5]) + (", ..." if len(found) > 5 else "")
+            raise DataError(f"{path}: no scene {name!r}. There are {len(found)}: {shown}.")
+    return {name: found[name] for name in names}
+
+
+def _find(path: Path) -> dict[str, Path]:
+    if _has_frames(path):
+        return {path.absolute().name: path}
+    found = {}
+    for folder in _subfolders(path):
+        if _has_frames(folder):
+            found[f"{path.absolute().name}/{folder.name}"] = folder
+        else:
+            found |= {f"{folder.name}/{inner.name}": inner for inner in _subfolders(folder) if _has_frames(inner)}
+    return found
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    with os.scandir(folder) as entries:
+        return sorted(folder / entry.name for entry in entries if entry.is_dir())
+
+
+def _has_frames(folder: Path) -> bool:
+    with os.scandir(folder) as entries:
+        return any(_FRAME_FILE.fullmatch(entry.name) for entry in entries)
+
+
+def _list_files(
+    folder: Path, skip: bool, left_out: list[str]
+) -> tuple[list[int], list[int], dict[str, dict[int, str]]]:
+    """A sequence's numbers, its gaps, and its files: kind -> number -> name. What is missing is added to `left_out`."""
+    files: dict[str, dict[int, str]] = {"color": {}, "depth": {}, "pose": {}}
+    for name in sorted(os.listdir(folder)):
+        if match := _FRAME_FILE.fullmatch(name):
+            kind = match[2] or match[3] or match[4]
+            other = files[kind].setdefault(int(match[1]), name)
+            if other != name:
+                raise DataError(f"{folder / name}: there is also {other}, the same frame. Keep one of them.")
+    images, depths = files["color"].keys(), files["depth"].keys()
+    alone = sorted(images ^ depths)
+    if alone and not skip:
+        has, lacks = ("color", "depth") if alone[0] in images else ("depth", "color")
+        raise DataError(
+            f"{folder / files[has][alone[0]]}: the frame's {lacks} file is missing ({len(alone)} such in this "
+            'sequence). Every image needs its depth; missing="skip" leaves such frames out.'
+        )
+    left_out += [f"{_frame(folder, n)}: no {'depth' if n in images else 'color'} file" for n in alone]
+    everywhere = sorted(images | depths)
+    jumps = number_gaps(np.array(everywhere, np.int64))
+    for k in jumps:
+        before, after = everywhere[k - 1 : k + 1]
+        if not skip:
+            raise DataError(
+                f"{_frame(folder, after)} follows {_frame(folder, before).name}: the frames between are missing. "
+                'Complete the sequence; missing="skip" reads it with the gap.'
+            )
+        left_out.append(f"{_frame(folder, after)}: the frames between {before} and {after} are missing")
+    numbers = sorted(images & depths)
+    if len(numbers) < 2:
+        what = "a single frame" if numbers else "no frame with image and depth"
+        raise DataError(f"{folder}: {what}. A video needs at least two. Expected {_LAYOUT}.")
+    places = np.searchsorted(everywhere, numbers)
+    gaps = [k for k in range(1, len(numbers)) if places[k] - places[k - 1] != 1 or places[k] in jumps]
+    return numbers, gaps, files
+
+
+def _frame(folder: Path, number: int) -> Path:
+    return folder / f"frame-{number:06d}"
+
+
+def _read_poses(
+    folder: Path, numbers: Iterable[int], files: dict[int, str], lost: list[str]
+) -> list[np.ndarray | None]:
+    """Every frame's pose; those that are not finite are added to `lost`."""
+    numbers = list(numbers)
+    if not files:
+        return [None] * len(numbers)
+    absent = [n for n in numbers if n not in files]
+    if absent:
+        raise DataError(
+            f"{_frame(folder, absent[0])}.pose.txt: no such file ({len(absent)} of {len(numbers)} frames lack it). "
+            "Complete the poses; poses=False reads the frames without."
+        )
+    with ThreadPoolExecutor(8) as pool:
+        poses = list(pool.map(read_pose, (folder / files[n] for n in numbers)))
+    lost += [
+        f"{folder / files[n]}: not finite, tracking was lost"
+        for n, pose in zip(numbers, poses, strict=True)
+        if pose is None
+    ]
+    return poses
+
+
+def _find_camera(folder: Path) -> tuple[np.ndarray | None, tuple[int, int] | None]:
+    """A sequence's intrinsics and the (height, width) they are for; None for any."""
+    folder = folder.absolute()
+    for place in (folder, folder.parent):
+        if (place / _INTRINSICS).is_file():
+            return read_intrinsics(place / _INTRINSICS), None
+    if folder.parent.name in _ORIGINAL and folder.name.startswith("seq-"):
+        return intrinsics_matrix(_ORIGINAL_CAMERA), (480, 640)
+    return None, None

@@ -1,0 +1,220 @@
+"""The TUM RGB-D benchmark's layout: lists of timestamped images, and a trajectory from motion capture.
+
+    <sequence>/rgb.txt, depth.txt, groundtruth.txt, rgb/*.png, depth/*.png
+
+Colour and depth are recorded independently, so images are paired by their timestamps. Format and calibration:
+https://cvg.cit.tum.de/data/datasets/rgbd-dataset/file_formats
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from absl import logging
+
+from smoothdino_jax.data.frames import DataError, Frame
+from smoothdino_jax.data.images import check_same_size, read_depth, read_image
+from smoothdino_jax.data.listing import ListedFrames, Scene, number_gaps
+from smoothdino_jax.data.trajectories import Rows, associate, intrinsics_matrix, nearest, read_rows, read_trajectory
+
+_DEPTH = "16-bit grey (5000 = 1 m)"
+# The benchmark's calibrations of the colour camera, for 640×480: fx, fy, cx, cy.
+_CAMERAS = {
+    "1": (517.3, 516.5, 318.6, 255.3),
+    "2": (520.9, 521.0, 325.1, 249.7),
+    "3": (535.4, 539.2, 320.1, 247.6),
+    "": (525.0, 525.0, 319.5, 239.5),  # ROS's default for a Kinect
+}
+_CAMERA_NAME = re.compile(r"(?<![a-z])(?:freiburg|fr)([123])(?!\d)")
+# A pause this many times the usual interval is a gap. A single lost frame doubles the interval.
+_PAUSE = 2.5
+
+
+class _Sequence(NamedTuple):
+    """One sequence's files, by frame; `poses` has None where there is none."""
+
+    folder: Path
+    images: list[str]
+    depths: list[str]
+    poses: list[np.ndarray | None]
+    camera: np.ndarray
+
+
+class TUM(ListedFrames):
+    """Frames in the TUM RGB-D layout, a `FrameSource`.
+
+    An image and a depth map are a frame if their timestamps differ by less than `tolerance`, each used once,
+    the closest first, as the benchmark pairs them. Images without a partner are left out and listed in
+    `problems`; depth without a partner isn't. `Frame.index` is the number of the image in rgb.txt, from 0. Frames
+    don't follow each other (`segments`) where that number jumps (by other than the usual step, which is more than 1
+    if depth is recorded less often), or where more than 2.5 times the sequence's median interval passes. Depth is
+    stored units / 5000 in metres; 0 is no reading.
+
+    A pose is that of the colour camera's optical frame, camera-to-world, nearest in time to the image. Images with
+    none within `tolerance` (motion capture loses the camera now and then) have pose None and are listed in `problems`.
+
+    Intrinsics are those given, or for 640×480 the benchmark's calibration of the camera that the folder's name or the
+    comments of rgb.txt tell ("freiburg1", "fr1"), or else ROS's default (525, 525, 319.5, 239.5); for other sizes
+    None. Pixel centres are whole numbers. Lens distortion, which freiburg1 and 2 have, is ignored.
+
+    Args:
+        path: a sequence's folder, or a folder of such. A scene is a sequence, by its folder's name.
+        scenes: the names of the scenes to read, in this order; empty for all, by name.
+        tolerance: seconds, for pairing and poses.
+        intrinsics: (fx, fy, cx, cy) in pixels, for all sequences.
+        check: False to open without reading each scene's first frame.
+
+    Raises:
+        DataError: a list is missing, damaged or out of order, names a file that isn't there, or leaves under two
+            frames; a line of groundtruth.txt is no pose; or a scene's first frame can't be read.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        scenes: Sequence[str] | None = (),
+        tolerance: float = 0.02,
+        intrinsics: Sequence[float] | None = None,
+        check: bool = True,
+    ):
+        if not tolerance > 0:
+            raise ValueError(f"tolerance={tolerance} must be over 0 seconds")
+        given = None if intrinsics is None else intrinsics_matrix(intrinsics)
+        self._intrinsics_given = given is not None
+        self._sequences: dict[str, _Sequence] = {}
+        listed, unpaired, lost = [], [], []
+        for name, folder in _find(Path(path).expanduser(), scenes).items():
+            scene, sequence = _list_sequence(name, folder, tolerance, given, unpaired, lost)
+            listed.append(scene)
+            self._sequences[name] = sequence
+        for problems, what in ((unpaired, "image(s) left out"), (lost, "frame(s) without a pose")):
+            if problems:
+                logging.warning("%s: %d %s, the first: %s", path, len(problems), what, problems[0])
+        super().__init__(listed, unpaired + lost)
+        if check:
+            self.check_first_frames()
+
+    def _read(self, scene: Scene, k: int) -> Frame:
+        sequence = self._sequences[scene.name]
+        image_path, depth_path = sequence.folder / sequence.images[k], sequence.folder / sequence.depths[k]
+        image = read_image(image_path)
+        depth = read_depth(depth_path, 5000, _DEPTH)
+        check_same_size(image, depth, image_path, depth_path)
+        known = self._intrinsics_given or depth.shape == (480, 640)
+        pose = sequence.poses[k]
+        return Frame(
+            image,
+            depth,
+            scene.name,
+            int(scene.indices[k]),
+            None if pose is None else pose.copy(),
+            sequence.camera.copy() if known else None,
+        )
+
+    def _origin(self, scene: Scene, k: int) -> str:
+        sequence = self._sequences[scene.name]
+        return str(sequence.folder / sequence.images[k])
+
+
+def _find(path: Path, chosen: Sequence[str] | None) -> dict[str, Path]:
+    """Scene name -> folder."""
+    if not path.is_dir():
+        raise DataError(f"{path}: no such folder. Give a sequence's folder, or a folder of sequences.")
+    if _is_sequence(path):
+        found = {path.absolute().name: path}
+    else:
+        found = {folder.name: folder for folder in sorted(path.iterdir()) if _is_sequence(folder)}
+    if not found:
+        raise DataError(f"{path}: no sequences found. Expected rgb.txt, depth.txt, rgb/ and depth/, here or one below.")
+    if not chosen:
+        return found
+    names = dict.fromkeys((chosen,) if isinstance(chosen, str) else chosen)
+    for name in names:
+        if name not in found:
+            shown = ", ".join(list(found)[:5]) + (", ..." if len(found) > 5 else "")
+            raise DataError(f"{path}: no scene {name!r}. There are {len(found)}: {shown}.")
+    return {name: found[name] for name in names}
+
+
+def _is_sequence(folder: Path) -> bool:
+    return (folder / "rgb.txt").is_file() or (folder / "depth.txt").is_file()
+
+
+def _list_sequence(
+    name: str,
+    folder: Path,
+    tolerance: float,
+    camera: np.ndarray | None,
+    unpaired: list[str],
+    lost: list[str],
+) -> tuple[Scene, _Sequence]:
+    """One sequence; images without depth are added to `unpaired`, frames without a pose to `lost`."""
+    for kind in ("rgb", "depth"):
+        if not (folder / f"{kind}.txt").is_file():
+            raise DataError(f"{folder / f'{kind}.txt'}: no such file. It must list the {kind} images with timestamps.")
+    images, depths = (read_rows(folder / f"{kind}.txt", "timestamp filename") for kind in ("rgb", "depth"))
+    for rows in (images, depths):
+        _check_files(folder, rows)
+
+    pairs = associate(images.times, depths.times, tolerance)
+    _, apart = nearest(images.times, depths.times)
+    if not len(pairs):
+        raise DataError(
+            f"{folder}: no image of rgb.txt has a depth map within {tolerance:g} s; the closest two are "
+            f"{apart.min():.3g} s apart. Are the lists of one recording? Else raise `tolerance`."
+        )
+    if len(pairs) < 2:
+        file = images.fields[pairs[0, 0]][0]
+        raise DataError(f"{folder}: a single frame, {file}. A video needs at least two; see rgb.txt and depth.txt.")
+    for k in np.setdiff1d(np.arange(len(images.times)), pairs[:, 0]):
+        reason = (
+            f"the nearest is {apart[k]:.3g} s away" if apart[k] >= tolerance else "its nearest belongs to another image"
+        )
+        unpaired.append(f"{folder / images.fields[k][0]}: no depth map within {tolerance:g} s ({reason})")
+
+    files = [images.fields[k][0] for k in pairs[:, 0]]
+    times = images.times[pairs[:, 0]]
+    poses: list[np.ndarray | None] = [None] * len(pairs)
+    if (folder / "groundtruth.txt").is_file():
+        trajectory = read_trajectory(folder / "groundtruth.txt")
+        for k, (row, distance) in enumerate(zip(*nearest(times, trajectory.times), strict=True)):
+            if distance < tolerance:
+                poses[k] = trajectory.poses[row]
+            else:
+                lost.append(
+                    f"{folder / files[k]}: no pose within {tolerance:g} s (the nearest is {distance:.3g} s away)"
+                )
+    if camera is None:
+        camera = intrinsics_matrix(_CAMERAS[_camera_name(name) or _camera_name(images.comments)])
+    steps = np.diff(times)
+    pauses = np.flatnonzero(steps > _PAUSE * np.median(steps)) + 1
+    gaps = sorted({*number_gaps(pairs[:, 0]), *pauses.tolist()})
+    sequence = _Sequence(folder, files, [depths.fields[k][0] for k in pairs[:, 1]], poses, camera)
+    return Scene(name, pairs[:, 0], gaps), sequence
+
+
+def _camera_name(text: str) -> str:
+    """Which of the benchmark's three Kinects a name tells; "" if none."""
+    match = _CAMERA_NAME.search(text.lower())
+    return match[1] if match else ""
+
+
+def _check_files(folder: Path, rows: Rows) -> None:
+    """DataError if a listed file isn't there. Folders are listed once: asking for every file is slow on a network."""
+    present: dict[str, set[str]] = {}
+    absent = []
+    for line, (name,) in zip(rows.lines, rows.fields, strict=True):
+        parent, file = os.path.split(name)
+        if parent not in present:
+            present[parent] = set(os.listdir(folder / parent)) if (folder / parent).is_dir() else set()
+        if file not in present[parent]:
+            absent.append((line, name))
+    if absent:
+        line, name = absent[0]
+        raise DataError(
+            f"{folder / name}: no such file, but {rows.path} lists it in line {line} ({len(absent)} such). Unpack the "
+            "sequence again, or take the lines out."
+        )

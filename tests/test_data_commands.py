@@ -1,0 +1,342 @@
+"""`smoothdino data download` and `smoothdino data prepare`: what they print, what they leave, how they refuse."""
+
+import io
+import json
+import shutil
+import sys
+import tarfile
+import types
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from smoothdino_jax.apps import cli, data_download, data_prepare
+from smoothdino_jax.apps.data_download import unpack
+from smoothdino_jax.data import archives
+from smoothdino_jax.data.frames import DataError
+from smoothdino_jax.data.opening import open_folder
+from smoothdino_jax.data.public_archives import DOWNLOADS, Download
+
+BUILDER = "smoothdino_jax.data.nyu_depth_v2_video"
+
+
+@pytest.fixture
+def command(capsys, monkeypatch):
+    """Runs `smoothdino data ...`; returns its exit code, stdout and stderr."""
+
+    def add_parser(commands):
+        inner = commands.add_parser("data").add_subparsers(required=True)
+        data_download.add_parser(inner)
+        data_prepare.add_parser(inner)
+
+    monkeypatch.setattr(cli, "_COMMANDS", (types.SimpleNamespace(add_parser=add_parser),))
+
+    def run(*arguments):
+        code = cli.main(["data", *map(str, arguments)])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def fetched(monkeypatch):
+    """Stands in for the network: a table of one dataset, and an archive of these files for it.
+
+    Returns a function (files, name of the archive) -> list of the folders downloaded to.
+    """
+
+    def make(files, file="frames.zip", sha256=None):
+        entry = Download("frames", f"http://x.org/{file}", file, None, sha256, "CC0", "http://x.org/page", "frames")
+        monkeypatch.setitem(DOWNLOADS, "frames", entry)
+        folders = []
+
+        def download(name, folder, **_):
+            folders.append(folder)
+            folder.mkdir(parents=True, exist_ok=True)
+            return archive(folder / file, files)
+
+        monkeypatch.setattr(data_download, "download", download)
+        return folders
+
+    return make
+
+
+def archive(path: Path, files: dict[str, bytes]) -> Path:
+    """Writes a zip or a tar of these files."""
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as opened:
+            for name, data in files.items():
+                opened.writestr(name, data)
+    else:
+        with tarfile.open(path, "w:gz") as opened:
+            for name, data in files.items():
+                member = tarfile.TarInfo(name)
+                member.size = len(data)
+                opened.addfile(member, io.BytesIO(data))
+    return path
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_without_a_name_the_table_is_printed(command):
+    code, out, err = command("download")
+    assert (code, err) == (0, "")
+    assert command("download", "tum/freiburg1_xyz", "--list") == (code, out, err)
+    header, *lines = out.splitlines()
+    assert header.split() == ["NAME", "SIZE", "LICENCE", "WHAT"]
+    assert [line.split()[0] for line in lines[: len(DOWNLOADS)]] == list(DOWNLOADS)
+    rows = {line.split()[0]: line for line in lines if line}
+    assert "34.3 GB" in rows["fastdepth"]
+    assert "448 MB" not in rows["fastdepth"]
+    assert "0.448 GB  CC BY 4.0" in rows["tum/freiburg1_xyz"]
+    assert "non-commercial (MSR-LA)" in rows["seven_scenes/chess"]
+    assert "not stated" in rows["nyu_kaggle"]
+
+
+def test_an_unknown_name_is_refused_in_one_line(command, tmp_path):
+    code, out, err = command("download", "tum/freiburg1_zyx", "-o", tmp_path)
+    assert (code, out) == (2, "")
+    assert err.startswith("smoothdino data: no dataset 'tum/freiburg1_zyx': did you mean tum/freiburg1_xyz")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("file", ["frames.zip", "frames.tgz", "frames.tar.gz"])
+def test_an_archive_is_unpacked_to_a_folder_of_its_name(command, fetched, tmp_path, file):
+    fetched({"rgb.txt": b"1", "rgb/1.png": b"2"}, file)
+    code, out, _ = command("download", "frames", "-o", tmp_path / "data", "--unpack")
+    assert code == 0
+    assert files_in(tmp_path / "data") == sorted([file, "frames/rgb.txt", "frames/rgb/1.png"])
+    assert (tmp_path / "data/frames/rgb/1.png").read_bytes() == b"2"
+    assert "licence  CC0; terms: http://x.org/page" in out
+    assert f"next: smoothdino data inspect {tmp_path / 'data/frames'}\n" in out
+
+
+@pytest.mark.parametrize("file", ["frames.zip", "frames.tgz"])
+def test_a_folder_of_the_archives_own_name_is_not_doubled(command, fetched, tmp_path, file):
+    fetched({"frames/rgb.txt": b"1"}, file)
+    assert command("download", "frames", "-o", tmp_path, "--unpack")[0] == 0
+    assert files_in(tmp_path) == sorted([file, "frames/rgb.txt"])
+
+
+def test_the_next_command_names_the_folder_that_has_the_frames(command, fetched, tmp_path, monkeypatch):
+    fetched({"nyu_data/data/nyu2_train/attic/1.jpg": b"1", "nyu_data/data/nyu2_train.csv": b"2"})
+    monkeypatch.setitem(DOWNLOADS, "nyu_kaggle", DOWNLOADS["frames"]._replace(name="nyu_kaggle"))
+    code, out, _ = command("download", "nyu_kaggle", "-o", tmp_path, "--unpack")
+    assert code == 0
+    inner = tmp_path / "frames" / "nyu_data" / "data"
+    assert f"smoothdino data inspect {inner}\n" in out
+    assert f"smoothdino data prepare {inner} -o prepared\n" in out
+
+
+def test_without_unpack_the_archive_is_left_and_the_checksum_shown(command, fetched, tmp_path):
+    fetched({"a": b"1"})
+    code, out, _ = command("download", "frames", "-o", tmp_path)
+    assert code == 0
+    assert files_in(tmp_path) == ["frames.zip"]
+    assert f"sha256 {archives.sha256_of(tmp_path / 'frames.zip')} (nothing to compare with)" in out
+    assert f"next: smoothdino data download frames -o {tmp_path} --unpack" in out
+
+
+def test_an_archive_to_prepare_needs_no_unpacking(command, fetched, tmp_path, monkeypatch):
+    fetched({"a": b"1"})
+    monkeypatch.setitem(DOWNLOADS, "fastdepth", DOWNLOADS["frames"]._replace(name="fastdepth"))
+    code, out, _ = command("download", "fastdepth", "-o", tmp_path)
+    assert code == 0
+    assert f"next: smoothdino data prepare {tmp_path / 'frames.zip'} -o prepared\n" in out
+
+
+def test_what_is_unpacked_is_not_downloaded_again(command, fetched, tmp_path):
+    folders = fetched({"a": b"1"})
+    (tmp_path / "frames" / "deeper").mkdir(parents=True)
+    code, out, _ = command("download", "frames", "-o", tmp_path, "--unpack")
+    assert (code, folders) == (0, [])
+    assert "there already" in out
+    assert f"next: smoothdino data inspect {tmp_path / 'frames' / 'deeper'}" in out
+
+
+def test_ctrl_c_says_how_to_go_on(command, fetched, tmp_path, monkeypatch):
+    fetched({})
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(data_download, "download", interrupted)
+    code, _, err = command("download", "frames", "-o", tmp_path)
+    assert code == 130
+    assert "run the same command to go on" in err
+
+
+def test_zips_in_a_zip_are_unpacked_and_litter_left_out(tmp_path):
+    inner = archive(tmp_path / "inner.zip", {"seq-01/frame-000000.color.png": b"1", "seq-01/Thumbs.db": b"x"})
+    path = archive(
+        tmp_path / "chess.zip",
+        {"chess/seq-01.zip": inner.read_bytes(), "chess/TrainSplit.txt": b"2", "__MACOSX/chess/._a": b"x"},
+    )
+    assert unpack(path) == tmp_path / "chess"
+    assert files_in(tmp_path / "chess") == ["TrainSplit.txt", "seq-01/frame-000000.color.png"]
+
+
+def refuses_to_unpack(path: Path, *words: str) -> None:
+    """Unpacking fails with one DataError that has the words, and leaves the archive alone."""
+    before = sorted(path.parent.parent.rglob("*"))
+    with pytest.raises(DataError) as caught:
+        unpack(path, progress=False)
+    for word in words:
+        assert word in str(caught.value)
+    assert sorted(path.parent.parent.rglob("*")) == before
+
+
+@pytest.mark.parametrize("file", ["frames.zip", "frames.tgz"])
+@pytest.mark.parametrize("name", ["../evil", "a/../../evil", "/tmp/smoothdino_evil"])
+def test_paths_that_lead_out_of_the_archive_are_refused_or_kept_inside(tmp_path, file, name):
+    (tmp_path / "data").mkdir()
+    path = archive(tmp_path / "data" / file, {"a": b"1", name: b"2"})
+    if file == "frames.tgz" and name.startswith("/"):
+        unpack(path)  # tarfile takes the leading / away
+        assert files_in(tmp_path) == ["data/frames.tgz", "data/frames/a", "data/frames/tmp/smoothdino_evil"]
+    else:
+        refuses_to_unpack(path, "frames", "trusted" if file == "frames.zip" else "outside the destination")
+    assert not Path("/tmp/smoothdino_evil").exists()
+
+
+@pytest.mark.parametrize("file", ["frames.zip", "frames.tgz"])
+def test_a_cut_or_damaged_archive_leaves_nothing(tmp_path, file):
+    (tmp_path / "data").mkdir()
+    data = np.random.default_rng(0).bytes(100_000)
+    path = archive(tmp_path / "data" / file, {"frames/a": b"1", "frames/b": data})
+    whole = path.read_bytes()
+    path.write_bytes(whole[:60_000])
+    refuses_to_unpack(path, file, "ownload")
+    path.write_bytes(whole[:50_000] + b"damaged" + whole[50_007:])
+    refuses_to_unpack(path, file, "ownload")
+    path.write_bytes(b"no archive")
+    refuses_to_unpack(path, file, "ownload")
+
+
+def test_an_empty_archive_another_kind_and_a_folder_in_the_way_are_refused(tmp_path):
+    (tmp_path / "data").mkdir()
+    refuses_to_unpack(archive(tmp_path / "data" / "frames.zip", {}), "empty")
+    (tmp_path / "data" / "frames.rar").write_bytes(b"")
+    refuses_to_unpack(tmp_path / "data" / "frames.rar", "frames.rar", ".zip")
+    (tmp_path / "data" / "frames").mkdir()
+    refuses_to_unpack(tmp_path / "data" / "frames.zip", "exists already")
+
+
+@pytest.mark.parametrize("file", ["frames.zip", "frames.tgz"])
+def test_too_little_room_is_noticed_before_unpacking(tmp_path, monkeypatch, file):
+    (tmp_path / "data").mkdir()
+    path = archive(tmp_path / "data" / file, {"a": np.random.default_rng(0).bytes(10_000)})
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: types.SimpleNamespace(free=5000))
+    refuses_to_unpack(path, f"unpacking {file}", "Make room")
+
+
+@pytest.fixture
+def kaggle(tmp_path) -> Path:
+    """A folder as Kaggle's zip unpacks: two scenes of three frames."""
+    folder = tmp_path / "nyu_data"
+    for scene in ("attic_out", "cellar_out"):
+        (folder / "data" / "nyu2_train" / scene).mkdir(parents=True)
+        for n in (1, 2, 3):
+            stem = str(folder / "data" / "nyu2_train" / scene / str(n))
+            cv2.imwrite(f"{stem}.jpg", np.full((16, 16, 3), 40 * n, np.uint8))
+            cv2.imwrite(f"{stem}.png", np.full((16, 16), 51 * n, np.uint8))  # 2, 4, 6 m
+    return folder
+
+
+@pytest.fixture
+def stand_in(monkeypatch, tmp_path):
+    """Puts a `prepare` in place of the real one; returns what it was called with."""
+    calls = []
+    folder = tmp_path / "prepared" / "nyu_depth_v2_video" / "kaggle" / "1.0.0"
+    fields = {"folder": folder, "frames": {"train": 50_688, "test": 654}, "skipped": (), "size_bytes": 7 * 10**9}
+
+    def prepare(path, data_dir, **options):
+        calls.append((path, data_dir, options))
+        return types.SimpleNamespace(**fields)
+
+    monkeypatch.setitem(sys.modules, BUILDER, types.SimpleNamespace(prepare=prepare))
+    return calls, fields
+
+
+def test_prepare_says_what_it_does_what_came_out_and_what_is_next(command, kaggle, stand_in, tmp_path):
+    calls, fields = stand_in
+    code, out, err = command("prepare", kaggle, "-o", "prepared")
+    assert (code, err) == (0, "")
+    first, second, *rest = out.splitlines()
+    assert first == f"{kaggle} (config kaggle) -> prepared"
+    assert second == f"{fields['folder']}: 50,688 train, 654 test frames, 7 GB"
+    assert rest[0] == f"next: smoothdino data inspect {fields['folder']}"
+    assert "--config.data.source.name=nyu_video" in rest[1]
+    assert f"--config.data.source.path={fields['folder']} " in rest[1]
+    options = {"config": "kaggle", "bad_frames": "error", "overwrite": False}
+    assert calls == [(kaggle, "prepared", options)]
+
+
+def test_prepare_passes_its_options_on(command, kaggle, stand_in):
+    calls, _ = stand_in
+    options = "--config", "kaggle", "--bad-frames", "skip", "--overwrite"
+    assert command("prepare", kaggle, "--data-dir", "prepared", *options)[0] == 0
+    assert calls[0][2] == {"config": "kaggle", "bad_frames": "skip", "overwrite": True}
+
+
+def test_prepare_lists_twenty_skipped_files_and_says_where_the_rest_is(command, kaggle, stand_in):
+    _, fields = stand_in
+    fields["skipped"] = tuple(f"attic_out/{n}.png: missing" for n in range(25))
+    code, out, _ = command("prepare", kaggle, "-o", "prepared", "--bad-frames", "skip")
+    assert code == 0
+    assert [line for line in out.splitlines() if "left out:" in line] == [
+        f"  left out: attic_out/{n}.png: missing" for n in range(20)
+    ]
+    assert f"  25 files left out, all of them in {fields['folder'] / 'skipped.txt'}" in out
+
+
+def test_prepare_refuses_in_one_line_what_is_no_nyu(command, stand_in, tmp_path):
+    calls, _ = stand_in
+    (tmp_path / "rgb").mkdir()
+    for path, word in ((tmp_path / "nowhere", "no such file or folder"), (tmp_path, "no frames of NYUv2")):
+        code, out, err = command("prepare", path, "-o", "prepared")
+        assert (code, out) == (2, "")
+        assert err.startswith(f"smoothdino data: {path}: {word}")
+        assert err.count("\n") == 1
+    assert calls == []
+
+
+def test_prepare_without_tensorflow_datasets_names_the_extra(command, kaggle, monkeypatch, tmp_path):
+    monkeypatch.delitem(sys.modules, BUILDER, raising=False)
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    code, _, err = command("prepare", kaggle, "-o", tmp_path / "prepared")
+    assert code == 2
+    assert "pip install 'smoothdino-jax[data]'" in err
+    assert not (tmp_path / "prepared").exists()
+
+
+def test_help_teaches_with_examples(command, capsys):
+    for name in ("download", "prepare"):
+        with pytest.raises(SystemExit) as caught:
+            command(name, "--help")
+        assert caught.value.code == 0
+        out = capsys.readouterr().out
+        assert out.count(f"\n    smoothdino data {name}") >= 4
+
+
+def test_prepared_frames_are_the_frames_that_went_in(command, kaggle, tmp_path):
+    pytest.importorskip("tensorflow_datasets")
+    (kaggle / "data" / "nyu2_train" / "cellar_out" / "4.jpg").write_bytes(b"")
+    code, out, err = command("prepare", kaggle, "-o", tmp_path / "prepared")
+    assert code == 2
+    assert "cellar_out/4.png is missing" in err
+    assert "give --bad-frames skip" in err
+    code, out, _ = command("prepare", kaggle, "-o", tmp_path / "prepared", "--bad-frames", "skip")
+    assert code == 0
+    folder = Path(out.splitlines()[1].partition(": 6 train frames")[0])
+    assert (folder / "dataset_info.json").is_file()
+    assert "cellar_out/4" in (folder / "skipped.txt").read_text()
+    assert json.loads((folder / "metadata.json").read_text())["skipped"]
+    source = open_folder(folder)
+    assert source.scenes == {"attic_out": range(3), "cellar_out": range(3, 6)}
+    np.testing.assert_allclose([source[k].depth[0, 0] for k in range(3)], [2, 4, 6], rtol=1e-6)  # float32

@@ -1,0 +1,433 @@
+"""People's own recordings: numbering, gaps, units, and one clear message for every way to get them wrong."""
+
+import json
+import os
+import pickle
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from smoothdino_jax.data import ClipSource, DataError, make_clips
+from smoothdino_jax.data.recordings import Recordings
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = Path(os.environ.get("SMOOTHDINO_SHARED", ROOT.parent / "shared"))
+POSE = np.array([[0, -1, 0, 0.5], [1, 0, 0, -2], [0, 0, 1, 3], [0, 0, 0, 1]], float)
+SIZE = (6, 8)
+
+
+def write_frame(folder: Path, stem: str, metres: float = 2.0, size=SIZE) -> None:
+    """A frame of one colour at one depth, in millimetres."""
+    for name in ("image", "depth"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    image = np.full((*size, 3), (30, 100, 200), np.uint8)  # BGR
+    cv2.imwrite(str(folder / f"image/{stem}.jpg"), image)
+    cv2.imwrite(str(folder / f"depth/{stem}.png"), np.full(size, round(1000 * metres), np.uint16))
+
+
+def write_meta(folder: Path, **fields) -> None:
+    (folder / "meta.json").write_text(json.dumps({"depth_units_per_metre": 1000} | fields))
+
+
+def write_recording(folder: Path, stems=("000000", "000001", "000002"), **meta) -> Path:
+    for k, stem in enumerate(stems):
+        write_frame(folder, stem, 1 + k / 8)
+    write_meta(folder, **meta)
+    return folder
+
+
+def write_poses(folder: Path, stems, pose=POSE) -> None:
+    (folder / "pose").mkdir(exist_ok=True)
+    for stem in stems:
+        np.savetxt(folder / f"pose/{stem}.txt", pose)
+
+
+@pytest.fixture
+def kitchen(tmp_path) -> Path:
+    """Frames 0, 1, 2 at 1, 1.125 and 1.25 m."""
+    return write_recording(tmp_path / "kitchen")
+
+
+def assert_refuses(path, *words, **arguments) -> str:
+    """Opening fails at once with one DataError that has all the words."""
+    with pytest.raises(DataError) as caught:
+        Recordings(path, **arguments)
+    for word in words:
+        assert str(word) in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_frame_is_rgb_and_metres(kitchen):
+    source = Recordings(kitchen)
+    assert source.scenes == {"kitchen": range(3)}
+    assert source.segments == [range(3)]
+    frame = source[1]
+    assert (frame.scene, frame.index) == ("kitchen", 1)
+    assert frame.image.shape == (*SIZE, 3)
+    np.testing.assert_allclose(frame.image[0, 0], [200, 100, 30], atol=4)  # JPEG
+    assert frame.depth.dtype == np.float32
+    np.testing.assert_allclose(frame.depth, 1.125, rtol=1e-6)
+    assert frame.pose is None
+    assert frame.intrinsics is None
+    assert source.origin(1) == str(kitchen / "image/000001.jpg")
+    assert source.problems == ()
+
+
+def test_depth_comes_in_the_unit_that_meta_says(kitchen):
+    write_meta(kitchen, depth_units_per_metre=500)
+    np.testing.assert_allclose(Recordings(kitchen)[0].depth, 2.0, rtol=1e-6)
+
+
+def test_stored_values_listed_as_invalid_are_no_reading(kitchen):
+    stored = np.full(SIZE, 1500, np.uint16)
+    stored[0, :3] = 0, 65535, 65535
+    cv2.imwrite(str(kitchen / "depth/000000.png"), stored)
+    assert Recordings(kitchen)[0].depth[0, 1] == np.float32(65.535)
+    write_meta(kitchen, invalid=[0, 65535])
+    depth = Recordings(kitchen)[0].depth
+    assert (depth == 0).sum() == 3
+    np.testing.assert_array_equal(depth[0, :4] > 0, [False, False, False, True])
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32])
+def test_npy_depth_is_metres_and_whatever_is_no_length_is_no_reading(tmp_path, kind):
+    write_recording(tmp_path / "hall")
+    (tmp_path / "hall/meta.json").write_text("{}")
+    metres = np.full(SIZE, 1.5, kind)
+    metres[0, :4] = np.nan, np.inf, -np.inf, -1
+    for k in range(3):
+        (tmp_path / f"hall/depth/{k:06d}.png").unlink()
+        np.save(tmp_path / f"hall/depth/{k:06d}.npy", np.asfortranarray(metres))
+    depth = Recordings(tmp_path / "hall")[0].depth
+    assert depth.dtype == np.float32
+    np.testing.assert_array_equal(depth[0, :5], [0, 0, 0, 0, 1.5])
+    assert (depth[1:] == 1.5).all()
+
+
+@pytest.mark.parametrize("name", ["rgb", "color", "colour"])
+def test_the_folder_of_images_has_other_names_too(kitchen, name):
+    (kitchen / "image").rename(kitchen / name)
+    assert Recordings(kitchen).origin(0) == str(kitchen / name / "000000.jpg")
+
+
+def test_a_folder_of_recordings_has_a_scene_for_each(tmp_path):
+    for name in ("hall", "attic"):
+        write_recording(tmp_path / name)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "readme.txt").write_text("x")
+    assert Recordings(tmp_path).scenes == {"attic": range(3), "hall": range(3, 6)}
+    assert list(Recordings(tmp_path, ("hall", "attic")).scenes) == ["hall", "attic"]
+    assert list(Recordings(tmp_path, "hall").scenes) == ["hall"]
+    assert_refuses(tmp_path, "cellar", "no such recording", "attic, hall", scenes=("cellar",))
+
+
+def test_a_recording_is_named_as_its_folder_even_where_the_path_does_not_say(kitchen, monkeypatch):
+    monkeypatch.chdir(kitchen)
+    assert list(Recordings(".").scenes) == ["kitchen"]
+
+
+def test_numbers_in_names_are_the_frames_numbers_and_jumps_are_gaps(tmp_path):
+    write_recording(tmp_path / "hall", [str(n) for n in (98, 99, 100, 104, 105)])
+    source = Recordings(tmp_path / "hall")
+    np.testing.assert_array_equal(source.indices("hall"), [98, 99, 100, 104, 105])
+    assert source.segments == [range(3), range(3, 5)]
+
+
+def test_every_second_number_is_no_gap(tmp_path):
+    write_recording(tmp_path / "hall", [f"{n:04d}" for n in (0, 2, 4, 6, 8)])
+    assert Recordings(tmp_path / "hall").segments == [range(5)]
+
+
+def test_other_names_are_in_natural_order_and_numbered_from_zero(tmp_path):
+    stems = ["b9", "b10", "b100", "a²"]
+    write_recording(tmp_path / "hall", stems)
+    source = Recordings(tmp_path / "hall")
+    assert [Path(source.origin(k)).stem for k in range(4)] == ["a²", "b9", "b10", "b100"]
+    np.testing.assert_array_equal(source.indices("hall"), range(4))
+    assert source.segments == [range(4)]
+
+
+def test_a_pause_in_the_timestamps_is_a_gap_and_then_numbers_are_none(tmp_path):
+    stems = [str(n) for n in (1000, 1033, 1067, 1201, 1236)]
+    folder = write_recording(tmp_path / "hall", stems)
+    assert len(Recordings(folder).segments) == 4
+    lines = [f"{stem} {int(stem) / 1000}" for stem in stems]
+    (folder / "timestamps.txt").write_text("# stem seconds\n\n" + "\n".join(lines))
+    source = Recordings(folder)
+    assert source.segments == [range(3), range(3, 5)]
+    np.testing.assert_array_equal(source.indices("hall"), [1000, 1033, 1067, 1201, 1236])
+
+
+def test_numbers_that_jump_everywhere_are_warned_about(tmp_path, caplog):
+    folder = write_recording(tmp_path / "hall", [str(n) for n in (1000, 1033, 1067, 1201, 1236)])
+    Recordings(folder)
+    assert "timestamps.txt" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (["000000 0.0", "000001 0.2", "000002 0.2"], ("line 3", "000002", "000001")),
+        (["000000 0.0", "000001 0.2", "000002 0.1"], ("line 3", "000002", "0.1")),
+        (["000000 0.0", "000002 0.2"], ("000001 SECONDS", "1 of 3")),
+        (["000000 0.0", "000001", "000002 0.2"], ("line 2", "seconds")),
+        (["000000 0.0", "000001 soon", "000002 0.2"], ("line 2", "soon")),
+        (["000000 0.0", "000001 nan", "000002 0.2"], ("line 2", "nan")),
+        (["000000 0.0", "000000 0.1", "000002 0.2"], ("line 2", "line 1")),
+    ],
+)
+def test_timestamps_must_be_complete_and_rise(kitchen, lines, words):
+    (kitchen / "timestamps.txt").write_text("\n".join(lines))
+    assert_refuses(kitchen, kitchen / "timestamps.txt", *words)
+
+
+@pytest.mark.parametrize(("gone", "left"), [("depth/1.png", "image/1.jpg"), ("image/1.jpg", "depth/1.png")])
+@pytest.mark.parametrize("stems", [("0", "1", "2", "3"), ("a0", "a1", "a2", "a3")])
+def test_an_image_without_depth_is_refused_or_left_out_as_a_gap(tmp_path, caplog, gone, left, stems):
+    folder = write_recording(tmp_path / "hall", stems)
+    prefix = stems[0][:-1]
+    gone, left = (folder / Path(file).parent / (prefix + Path(file).name) for file in (gone, left))
+    gone.unlink()
+    assert_refuses(folder, left, gone.with_suffix(".*").relative_to(folder))
+    source = Recordings(folder, missing="skip")
+    np.testing.assert_array_equal(source.indices("hall"), [0, 2, 3])
+    assert source.segments == [range(1), range(1, 3)]
+    assert len(source.problems) == 1
+    assert str(left) in source.problems[0]
+    assert caplog.text.count(str(left)) == 1
+
+
+def test_a_frame_left_out_is_a_gap_whatever_the_timestamps_say(tmp_path):
+    folder = write_recording(tmp_path / "hall", ("0", "1", "2", "3"))
+    (folder / "depth/1.png").unlink()
+    (folder / "timestamps.txt").write_text("0 0.0\n1 0.1\n2 0.2\n3 0.3\n")
+    assert Recordings(folder, missing="skip").segments == [range(1), range(1, 3)]
+
+
+def test_poses_are_read_and_lost_tracking_is_a_problem_and_no_pose(kitchen, caplog):
+    write_poses(kitchen, ("000000", "000001", "000002"))
+    np.savetxt(kitchen / "pose/000001.txt", np.full((4, 4), np.nan))
+    source = Recordings(kitchen)
+    np.testing.assert_array_equal(source[0].pose, POSE)
+    assert source[1].pose is None
+    assert len(source.problems) == 1
+    assert "000001.txt" in source.problems[0]
+    assert "000001.txt" in caplog.text
+
+
+def test_a_frame_without_a_pose_beside_frames_with_one_is_refused(kitchen):
+    write_poses(kitchen, ("000000", "000002"))
+    assert_refuses(kitchen, kitchen / "pose/000001.txt", "missing")
+
+
+@pytest.mark.parametrize(
+    "pose", [POSE.T, POSE @ np.diag([1, 1, -1, 1]), POSE * 1.1, POSE[:3]], ids=["transposed", "mirror", "scaled", "3×4"]
+)
+def test_a_pose_that_is_no_rigid_transform_is_refused(kitchen, pose):
+    write_poses(kitchen, ("000000", "000001", "000002"))
+    np.savetxt(kitchen / "pose/000002.txt", pose)
+    assert_refuses(kitchen, kitchen / "pose/000002.txt")
+
+
+def test_intrinsics_come_as_a_matrix(kitchen):
+    write_meta(kitchen, intrinsics={"fx": 5, "fy": 6.5, "cx": 3.5, "cy": 2.5}, frames_per_second=30, description="x")
+    source = Recordings(kitchen)
+    np.testing.assert_array_equal(source[0].intrinsics, [[5, 0, 3.5], [0, 6.5, 2.5], [0, 0, 1]])
+    assert source.meta["kitchen"].frames_per_second == 30
+
+
+def test_intrinsics_of_another_size_of_image_are_refused(kitchen):
+    write_meta(kitchen, intrinsics={"fx": 500, "fy": 500, "cx": 320, "cy": 240})
+    assert_refuses(kitchen, "000000.jpg", "8×6", "320", "meta.json")
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"depth_unit_per_meter": 1000}, ("depth_unit_per_meter", "Is depth_units_per_metre meant?")),
+        ({"zebra": 1}, ("zebra", "There are depth_units_per_metre, invalid, intrinsics")),
+        ({"intrinsics": {"fx": 5, "fy": 5, "cx": 3, "cy": 3, "cz": 0}}, ("intrinsics.cz", "cx")),
+        ({"intrinsics": {"fx": 5, "fy": 5, "cx": 3}}, ("intrinsics.cy", "null")),
+        ({"intrinsics": {"fx": -5, "fy": 5, "cx": 3, "cy": 3}}, ("intrinsics.fx", "-5")),
+        ({"intrinsics": [5, 5, 3, 3]}, ("intrinsics", "object")),
+        ({"depth_units_per_metre": "1000"}, ("depth_units_per_metre", '"1000"')),
+        ({"depth_units_per_metre": True}, ("depth_units_per_metre", "true")),
+        ({"depth_units_per_metre": 0.001}, ("depth_units_per_metre", "0.001", "1000 units")),
+        ({"depth_units_per_metre": float("inf")}, ("depth_units_per_metre", "Infinity")),
+        ({"depth_units_per_metre": None}, ("depth_units_per_metre", "missing")),
+        ({"invalid": 65535}, ("invalid", "65535", "list")),
+        ({"invalid": [70000]}, ("invalid", "70000")),
+        ({"invalid": [0.5]}, ("invalid", "0.5")),
+        ({"frames_per_second": 0}, ("frames_per_second", "0")),
+        ({"description": 3}, ("description", "3")),
+    ],
+)
+def test_a_slip_in_meta_is_refused_by_key(kitchen, fields, words):
+    write_meta(kitchen, **fields)
+    assert_refuses(kitchen, kitchen / "meta.json", *words)
+
+
+def test_a_meta_that_is_no_json_object_is_refused(kitchen):
+    (kitchen / "meta.json").write_text("{'depth_units_per_metre': 1000}")
+    assert_refuses(kitchen, kitchen / "meta.json", "not JSON", "line 1")
+    (kitchen / "meta.json").write_text("[1000]")
+    assert_refuses(kitchen, kitchen / "meta.json", "object")
+
+
+def test_the_message_for_a_missing_meta_has_one_that_works(kitchen):
+    (kitchen / "meta.json").unlink()
+    message = assert_refuses(kitchen, kitchen / "meta.json", "missing", "docs/recordings.md")
+    (kitchen / "meta.json").write_text(re.search(r"^ +(\{.+\})$", message, re.M)[1])
+    np.testing.assert_allclose(Recordings(kitchen)[0].depth, 1.0, rtol=1e-6)
+
+
+def test_missing_and_empty_folders_are_refused(tmp_path, kitchen):
+    assert_refuses(tmp_path / "nowhere", "nowhere", "no such folder")
+    (tmp_path / "empty").mkdir()
+    assert_refuses(tmp_path / "empty", "empty", "no recording found")
+    (kitchen / "image").rename(kitchen / "photos")
+    assert_refuses(kitchen, kitchen, "image or rgb")
+    for name in ("image", "rgb"):
+        (kitchen / name).mkdir()
+    assert_refuses(kitchen, kitchen, "has image and rgb")
+    (kitchen / "rgb").rmdir()
+    assert_refuses(kitchen, kitchen / "image", "nothing")
+
+
+def test_depth_of_another_format_is_refused(kitchen):
+    for file in (kitchen / "depth").iterdir():
+        file.rename(file.with_suffix(".exr"))
+    assert_refuses(kitchen, kitchen / "depth", ".npy", "000000.exr")
+
+
+def test_a_single_frame_is_no_video(tmp_path):
+    assert_refuses(write_recording(tmp_path / "hall", ["7"]), "hall", "1 frame", "at least two")
+
+
+def test_two_files_for_one_frame_are_refused(kitchen):
+    cv2.imwrite(str(kitchen / "image/000001.png"), np.zeros((*SIZE, 3), np.uint8))
+    assert_refuses(kitchen, "000001.jpg", "000001.png", "two files")
+    (kitchen / "image/000001.png").unlink()
+    write_frame(kitchen, "1")
+    assert_refuses(kitchen, "image/1.jpg", "image/000001.jpg", "same number")
+
+
+def test_png_and_npy_depth_do_not_mix(kitchen):
+    np.save(kitchen / "depth/000001.npy", np.ones(SIZE, np.float32))
+    (kitchen / "depth/000001.png").unlink()
+    assert_refuses(kitchen, "depth/000001.npy", ".png", "all PNG or all .npy")
+
+
+@pytest.mark.parametrize("fields", [{"depth_units_per_metre": 1000}, {"invalid": [0, 65535]}])
+def test_a_unit_for_npy_depth_is_refused(kitchen, fields):
+    for k in range(3):
+        (kitchen / f"depth/{k:06d}.png").unlink()
+        np.save(kitchen / f"depth/{k:06d}.npy", np.ones(SIZE, np.float32))
+    (kitchen / "meta.json").write_text(json.dumps(fields))
+    assert_refuses(kitchen, kitchen / "meta.json", ".npy", "metres")
+
+
+def test_8_bit_or_colour_depth_is_refused(kitchen):
+    cv2.imwrite(str(kitchen / "depth/000000.png"), np.full(SIZE, 20, np.uint8))
+    assert_refuses(kitchen, "depth/000000.png", "8-bit", "16-bit")
+    cv2.imwrite(str(kitchen / "depth/000000.png"), np.full((*SIZE, 3), 2000, np.uint16))
+    assert_refuses(kitchen, "depth/000000.png", "3 channel")
+
+
+@pytest.mark.parametrize("name", ["image/000000.jpg", "depth/000000.png"])
+@pytest.mark.parametrize("damage", [b"", b"no picture at all"])
+def test_unreadable_files_are_refused(kitchen, name, damage):
+    (kitchen / name).write_bytes(damage)
+    assert_refuses(kitchen, kitchen / name, f"{len(damage)} bytes")
+
+
+@pytest.mark.parametrize("depth", [b"", b"no array", np.ones((*SIZE, 1), np.float32), np.ones(SIZE, np.uint16)])
+def test_npy_depth_that_is_no_depth_is_refused(kitchen, depth):
+    (kitchen / "meta.json").write_text("{}")
+    for k in range(3):
+        (kitchen / f"depth/{k:06d}.png").unlink()
+        np.save(kitchen / f"depth/{k:06d}.npy", np.ones(SIZE, np.float32))
+    if isinstance(depth, bytes):
+        (kitchen / "depth/000000.npy").write_bytes(depth)
+    else:
+        np.save(kitchen / "depth/000000.npy", depth)
+    assert_refuses(kitchen, kitchen / "depth/000000.npy")
+
+
+def test_an_image_and_depth_of_different_sizes_are_refused(kitchen):
+    cv2.imwrite(str(kitchen / "depth/000000.png"), np.ones((6, 9), np.uint16))
+    assert_refuses(kitchen, "image/000000.jpg", "depth/000000.png", "8×6", "9×6")
+
+
+def test_frames_of_different_sizes_are_told_apart_when_a_clip_joins_them(kitchen):
+    write_frame(kitchen, "000003", size=(12, 16))
+    source = Recordings(kitchen)
+    with pytest.raises(DataError) as caught:
+        ClipSource(source, make_clips(source, 2))[2]
+    for word in (kitchen / "image/000002.jpg", kitchen / "image/000003.jpg", "8×6", "16×12"):
+        assert str(word) in str(caught.value)
+
+
+def test_a_wrong_unit_is_warned_about(kitchen, caplog):
+    write_meta(kitchen, depth_units_per_metre=10)
+    Recordings(kitchen)
+    assert "100 m" in caplog.text
+    assert str(kitchen / "image/000000.jpg") in caplog.text
+
+
+def test_a_pickled_source_reads_the_same_frames(kitchen):
+    write_poses(kitchen, ("000000", "000001", "000002"))
+    source = Recordings(kitchen)
+    copy = pickle.loads(pickle.dumps(source))
+    for a, b in zip(source[2], copy[2], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_missing_is_one_of_two_words(kitchen):
+    with pytest.raises(ValueError, match="skip"):
+        Recordings(kitchen, missing="ignore")
+
+
+def test_the_code_in_the_documentation_writes_a_recording(tmp_path):
+    code = re.search(r"```python\n(.*?)```", (ROOT / "docs/recordings.md").read_text(), re.S)[1]
+    names = {}
+    exec(code, names)
+    rng = np.random.default_rng(0)
+    depths = rng.uniform(0.5, 9, (3, 12, 16)).astype(np.float32)
+    depths[:, 0, :4] = np.nan, np.inf, -1, 70
+    images = [np.full((12, 16, 3), (200, 100, 30), np.uint8) for _ in depths]
+    names["write_recording"](tmp_path / "study", zip(images, depths, strict=True), (15, 15, 7.5, 5.5))
+    source = Recordings(tmp_path / "study")
+    assert source.scenes == {"study": range(3)}
+    for k, depth in enumerate(depths):
+        read = source[k]
+        assert not read.depth[0, :4].any()
+        np.testing.assert_allclose(read.depth[1:], depth[1:], atol=0.5001e-3)  # half a millimetre
+        np.testing.assert_allclose(read.image[0, 0], [200, 100, 30], atol=4)
+    np.testing.assert_array_equal(source[0].intrinsics, [[15, 0, 7.5], [0, 15, 5.5], [0, 0, 1]])
+    with pytest.raises(FileExistsError):
+        names["write_recording"](tmp_path / "study", [])
+
+
+def test_a_real_recording(tmp_path):
+    data = SHARED / "data" / "posed_rgbd"
+    if not data.is_dir():
+        pytest.skip(f"no posed frames at {data} (set SMOOTHDINO_SHARED)")
+    folder = tmp_path / "kitchen"
+    for name, kind in (("image", "color.jpg"), ("depth", "depth.png"), ("pose", "pose.txt")):
+        (folder / name).mkdir(parents=True)
+        for k in range(0, 30, 3):
+            file = data / f"frame-{k:06d}.{kind}"
+            (folder / name / f"{k:06d}{file.suffix}").symlink_to(file)
+    write_meta(folder, invalid=[0, 65535], intrinsics={"fx": 585, "fy": 585, "cx": 320, "cy": 240})
+    source = Recordings(folder)
+    assert source.segments == [range(10)]
+    assert source.indices("kitchen")[-1] == 27
+    frame = source[9]
+    assert frame.image.shape == (480, 640, 3)
+    assert 0.3 < np.median(frame.depth[frame.depth > 0]) < 4
+    assert frame.depth.max() < 65
+    np.testing.assert_allclose(frame.pose[:3, :3] @ frame.pose[:3, :3].T, np.eye(3), atol=1e-3)
