@@ -41,6 +41,7 @@ class FastDepth(ListedFrames):
             of its own.
         missing: what to do about a jump in a training scene's numbers: "error", or "skip" to go on with a
             warning (`problems` lists the frames). No clip reaches over the gap.
+        check: False to open without reading each scene's first frame.
 
     Raises:
         DataError: a folder or scene is missing; a training scene has one frame, or (with "error") a gap;
@@ -48,7 +49,12 @@ class FastDepth(ListedFrames):
     """
 
     def __init__(
-        self, path: str | os.PathLike, scenes: Sequence[str] = (), part: str = "train", missing: str = "error"
+        self,
+        path: str | os.PathLike,
+        scenes: Sequence[str] = (),
+        part: str = "train",
+        missing: str = "error",
+        check: bool = True,
     ):
         if missing not in ("error", "skip"):
             raise ValueError(f'missing={missing!r} must be "error" or "skip"')
@@ -78,7 +84,8 @@ class FastDepth(ListedFrames):
         if problems:
             logging.warning("%s: %d gaps' frames left out, the first: %s", self.folder, len(problems), problems[0])
         super().__init__(listed, problems)
-        self.check_first_frames()
+        if check:
+            self.check_first_frames()
 
     def _read(self, scene: Scene, k: int) -> Frame:
         image, depth = read_h5(self.folder / file_of(scene, k))

@@ -149,7 +149,10 @@ class FeatureStore:
                 self._read_folder()
                 if not (self.folder / _HEADER).exists():
                     partial = self.folder / f"{_HEADER}.partial"
-                    partial.write_text(json.dumps(self._header, indent=2) + "\n")
+                    with open(partial, "w") as file:
+                        file.write(json.dumps(self._header, indent=2) + "\n")
+                        file.flush()
+                        os.fsync(file.fileno())
                     partial.replace(self.folder / _HEADER)
                 with open(self.folder / _TOKENS, "ab") as tokens, open(self.folder / _POSITIONS, "ab") as positions:
                     # What was written of the frame that an interruption hit.

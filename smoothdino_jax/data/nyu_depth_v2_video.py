@@ -50,8 +50,8 @@ from tqdm import tqdm
 
 from smoothdino_jax.data import archives
 from smoothdino_jax.data.frames import DataError
-from smoothdino_jax.data.nyu_input import FASTDEPTH, KAGGLE, Encoded, Input, check_complete, open_input
-from smoothdino_jax.data.nyu_prepare import Prepared, prepare
+from smoothdino_jax.data.nyu_input import FASTDEPTH, KAGGLE, Encoded, Input, open_input
+from smoothdino_jax.data.nyu_prepare import Prepared, check_complete, prepare
 from smoothdino_jax.data.nyu_record import SceneWriter, combined_sha256
 
 try:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from smoothdino_jax.data import archives
 from smoothdino_jax.data.frames import DataError
-from smoothdino_jax.data.nyu_input import check_complete, find_input, open_input
+from smoothdino_jax.data.nyu_input import Input, find_input, open_input
 from smoothdino_jax.data.nyu_record import read_record
 
 
@@ -80,6 +80,23 @@ def prepare(
     except OSError as error:
         raise DataError(f"{folder}: preparing stopped: {error.strerror or error}.") from None
     return _described(folder)
+
+
+def check_complete(source: Input) -> None:
+    """Raises DataError naming the first frame that an input's numbering lacks, or a scene of one frame."""
+    for split, scenes in source.missing.items():
+        for scene, names in scenes.items():
+            if names:
+                raise DataError(
+                    f"{source.root}/{names[0]} is missing ({len(names)} such in scene {scene}). Unpack or download "
+                    f'again, or build with bad_frames="skip": then no segment reaches over the gap.'
+                )
+        for scene in source.splits.get(split, ()):
+            if split == "train" and len(scene.indices) == 1:
+                raise DataError(
+                    f"{source.root}/{source.name(split, scene, 0)}: a single frame in its scene, no video. Complete "
+                    'it, or build with bad_frames="skip".'
+                )
 
 
 def _writable(folder: Path) -> Path:

@@ -92,7 +92,9 @@ def open_folder(
             from smoothdino_jax.data.recordings import Recordings as Source
         case _:
             raise ValueError(f"unknown layout {layout!r}: use one of {', '.join(LAYOUTS)}")
-    options = {"check": False} if lenient else {}
+    options = {}
+    if lenient and layout != "nyu_video":  # whose frames were checked when it was built
+        options["check"] = False
     if lenient and layout in _CAN_SKIP:
         options["missing"] = "skip"
     return Source(path, scenes, **options)
