@@ -14,7 +14,7 @@ def get_config():
     """Hann window and response; bfloat16 by --config.model.dtype=bfloat16."""
     config = default_config()
     config.model.checkpoint = "checkpoints/dinov2-small-nyu"
-    config.data.source = {"name": "nyu_kaggle", "path": "", "scenes": ()}
+    config.data.source = {"name": "auto", "path": "", "scenes": (), "missing": "error"}
     config.data.split = {"how": "by_blocks", "block": 60, "fraction": 0.2, "gap": 2, "seed": 0}
     config.data.clip_length = 4
     config.data.augment = True

@@ -46,7 +46,7 @@ def get_config(variant="adapter"):
         case _:
             raise ValueError(f"configs/nyu_adapter.py:{variant}: no such variant")
     config.model.checkpoint = "runs/nyu/depther/model"
-    config.data.source = {"name": "nyu_kaggle", "path": "", "scenes": SCENES}
+    config.data.source = {"name": "nyu_kaggle", "path": "", "scenes": SCENES, "missing": "error"}
     config.data.split = PARTS | {"train": 1}
     config.data.size = (126, 168)
     config.data.clip_length = 2

@@ -20,7 +20,7 @@ def get_config():
     """Single frames at 126×168, augmented."""
     config = default_config()
     config.model.checkpoint = "tiny-synthetic"
-    config.data.source = {"name": "nyu_kaggle", "path": "", "scenes": SCENES}
+    config.data.source = {"name": "nyu_kaggle", "path": "", "scenes": SCENES, "missing": "error"}
     config.data.split = PARTS | {"train": 0}
     config.data.size = (126, 168)
     config.data.clip_length = 1

@@ -31,7 +31,7 @@ def get_config():
     """Pairs of frames, augmented; layout found out, split by blocks."""
     config = default_config()
     config.model.checkpoint = "tiny-synthetic"
-    config.data.source = {"name": "auto", "path": "", "scenes": ()}
+    config.data.source = {"name": "auto", "path": "", "scenes": (), "missing": "error"}
     config.data.split = {
         "how": "by_blocks",
         "block": 30,

@@ -33,7 +33,7 @@ def get_config(variant="regularised"):
             config.train.regulariser_weight = 0.1
         case _:
             raise ValueError(f"configs/paper.py:{variant}: no such variant")
-    config.data.source = {"name": "nyu_kaggle", "path": "", "scenes": ()}
+    config.data.source = {"name": "auto", "path": "", "scenes": (), "missing": "error"}
     config.data.split = {
         "how": "at_random",
         "fraction": 0.2,

@@ -146,7 +146,7 @@ def _run(args: argparse.Namespace) -> None:
     for file in (sheet, args.json):
         _check_free(file, args.overwrite)
     layout = layout_of(path) if args.layout == "auto" else args.layout
-    source = open_folder(path, args.scenes, layout, lenient=True)
+    source = open_folder(path, args.scenes, layout, missing="skip", check=False)
     watch = functools.partial(tqdm, unit=" frames", disable=None, leave=False)
     inspection = inspect_source(source, args.frames, layout, watch)
     picture = contact_sheet(source, inspection, str(args.path))

@@ -20,7 +20,7 @@ def open_source(config: ConfigDict) -> FrameSource:
     Args:
         config: `name` and the fields of that source. "synthetic": `scenes` (how many),
             `frames_per_scene`, `size`, `seed`, `first_scene`, `noise`. One of `LAYOUTS`, or "auto" to find out
-            which it is: `path`, and `scenes` (names; empty for all).
+            which it is: `path`, `scenes` (names; empty for all) and, if set, `missing` ("error" or "skip").
 
     Returns:
         The source.
@@ -51,11 +51,15 @@ def _open_source(config: ConfigDict) -> FrameSource:
         raise ValueError(f"unknown data source {config.name!r}: use 'synthetic', 'auto' or one of {', '.join(LAYOUTS)}")
     if not config.path:
         raise DataError("no path to the data: give --config.data.source.path=FOLDER.")
-    return open_folder(config.path, tuple(config.scenes), config.name)
+    return open_folder(config.path, tuple(config.scenes), config.name, config.get("missing", "error"))
 
 
 def open_folder(
-    path: str | os.PathLike, scenes: Sequence[str] = (), layout: str = "auto", lenient: bool = False
+    path: str | os.PathLike,
+    scenes: Sequence[str] = (),
+    layout: str = "auto",
+    missing: str = "error",
+    check: bool = True,
 ) -> FrameSource:
     """Opens a folder of RGB-D frames.
 
@@ -63,8 +67,9 @@ def open_folder(
         path: folder.
         scenes: names of the scenes to read, in this order; empty for all.
         layout: one of `LAYOUTS`, or "auto" for what `detect.layout_of` finds.
-        lenient: for looking at what may be damaged: frames with a missing file are left out and listed in the
-            source's `problems`, where its layout can tell, and no frame is read yet.
+        missing: what to do with a frame whose image or depth is missing: "error", or "skip" to leave it out. The
+            other layouts have no way to tell (TUM: unpaired images are always left out and listed).
+        check: False to open without reading each scene's first frame.
 
     Returns:
         The source.
@@ -93,10 +98,10 @@ def open_folder(
         case _:
             raise ValueError(f"unknown layout {layout!r}: use one of {', '.join(LAYOUTS)}")
     options = {}
-    if lenient and layout != "nyu_video":  # whose frames were checked when it was built
-        options["check"] = False
-    if lenient and layout in _CAN_SKIP:
-        options["missing"] = "skip"
+    if layout in _CAN_SKIP:
+        options["missing"] = missing
+    if layout != "nyu_video":  # whose frames were checked when it was built
+        options["check"] = check
     return Source(path, scenes, **options)
 
 
