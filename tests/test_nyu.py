@@ -7,8 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
-from smoothdino_jax.data import DataError, NYUKaggle
+from smoothdino_jax.data import DataError, NYUKaggle, open_source
 
 SHARED = Path(os.environ.get("SMOOTHDINO_SHARED", Path(__file__).resolve().parents[1].parent / "shared"))
 
@@ -189,3 +190,29 @@ def test_real_frames():
     assert frame.image.shape == (480, 640, 3)
     assert 0 < frame.depth.min() < frame.depth.max() <= 10
     assert frame.image[:4].mean() > 240  # the white border
+
+
+def test_missing_files_are_left_out_by_choice_listed_and_a_gap(folder):
+    (folder / "attic_out" / "4.png").unlink()
+    (folder / "attic_out" / "9.jpg").unlink()
+    (folder / "attic_out" / "9.png").unlink()
+    config = ConfigDict({"name": "nyu_kaggle", "path": str(folder), "scenes": (), "missing": "error"})
+    with pytest.raises(DataError, match=r"4\.jpg has no 4\.png"):
+        open_source(config)
+    config.missing = "skip"
+    source = open_source(config)
+    assert source.indices("attic_out").tolist() == [1, 2, 3, 5, 6, 7, 8, 10, 11, 12]
+    assert source.segments == [range(3), range(3, 7), range(7, 10), range(10, 13)]
+    assert [Path(problem.split()[0]).name for problem in source.problems] == ["4.png", "9.jpg", "9.png"]
+    assert source[3].index == 5
+    assert source.origin(3).endswith("attic_out/5.jpg")
+
+
+@pytest.mark.parametrize(("grey", "warns"), [(51, False), (3, True), (0, True)])
+def test_a_depth_that_no_room_has_is_warned_about(tmp_path, caplog, grey, warns):
+    scene = tmp_path / "attic_out"
+    for n in (1, 2):
+        write_frame(scene, n, depth=np.full((6, 8), grey, np.uint8))
+    with caplog.at_level("WARNING"):
+        NYUKaggle(tmp_path)
+    assert ("1.jpg" in caplog.text) == warns
