@@ -175,6 +175,11 @@ class ClipSource:
         self.size = None if size is None else (int(size[0]), int(size[1]))
         self._cache = _FrameCache(cache_bytes)
         self._features: FeatureStore | None = None
+        _keep_freed_memory()
+
+    def __setstate__(self, state: dict):
+        self.__dict__.update(state)
+        _keep_freed_memory()
 
     def use_features(self, store: "FeatureStore") -> None:
         """From now on clips have "features" as well, read from a store.
@@ -287,3 +292,13 @@ def _check_positions(source: FrameSource, positions: np.ndarray) -> None:
     outside = positions[(positions < 0) | (positions >= len(source))]
     if len(outside):
         raise ValueError(f"position {outside[0]} is outside the source's 0..{len(source) - 1}")
+
+
+def _keep_freed_memory() -> None:
+    """Has glibc keep memory that is freed, up to 48 MiB of it, instead of returning it to the system.
+
+    A frame's buffers come to a few MB. By default they go back when the frame is done with, and touching new pages
+    for the next one costs as much as decoding it. Freeing one large block raises the limits (see M_MMAP_THRESHOLD in
+    mallopt(3)); elsewhere this does nothing.
+    """
+    np.empty(24 << 20, np.uint8)

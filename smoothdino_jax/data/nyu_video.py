@@ -108,11 +108,6 @@ class Records:
         self._starts = np.cumsum([0] + [count for _, count in shards])
         # With the range in the name it needn't open a file to count its records.
         self._source = ArrayRecordDataSource([f"{path}[0:{count}]" for path, count in shards])
-        _keep_freed_memory()
-
-    def __setstate__(self, state: dict):
-        self.__dict__.update(state)
-        _keep_freed_memory()
 
     def __getitem__(self, i: int) -> bytes:
         return self._source[i]
@@ -187,16 +182,6 @@ def _decode(features: dict[str, memoryview], name: str, flags: int, origin: str)
     if pixels is None:
         raise DataError(f"{origin}: its {name} can't be decoded. Prepare the dataset again.")
     return pixels
-
-
-def _keep_freed_memory() -> None:
-    """Has glibc keep memory that is freed, up to 48 MB of it, instead of returning it to the system.
-
-    A frame's buffers come to 4 MB. By default they go back when the frame is done with, and touching new pages for
-    the next costs as much time as decoding: 3.2 ms per frame instead of 1.6. Freeing one large block raises the
-    limits (see M_MMAP_THRESHOLD in mallopt(3)). Elsewhere it does nothing.
-    """
-    np.empty(24 << 20, np.uint8)
 
 
 def _with_starts(scenes: Sequence[Scene]):

@@ -93,7 +93,7 @@ def training_batches(
         dataset = dataset.slice(slice(shard_index, share * shard_count, shard_count))
     if repeat:
         dataset = dataset.repeat()
-    dataset = dataset.batch(batch_size, drop_remainder=True, batch_fn=_stack)
+    dataset = dataset.batch(batch_size, drop_remainder=True, batch_fn=_Stack(shared=workers > 0))
     batches = dataset.to_iter_dataset(
         grain.ReadOptions(num_threads=min(threads, prefetch), prefetch_buffer_size=prefetch)
     )
@@ -105,14 +105,31 @@ def training_batches(
     return batches
 
 
-def _stack(clips: Sequence[Clip]) -> Clip:
-    shapes = {clip["image"].shape[1:3] for clip in clips}
-    if len(shapes) > 1:
-        raise DataError(
-            f"frames of different sizes (height, width) in one batch: {sorted(shapes)}. "
-            "Give a working size to resize to."
-        )
-    return {key: np.stack([clip[key] for clip in clips]) for key in clips[0]}
+class _Stack:
+    """Makes a batch of clips.
+
+    Args:
+        shared: put it where the process that a worker works for can see it, which spares a copy.
+    """
+
+    def __init__(self, shared: bool):
+        self._shared = shared
+
+    def __call__(self, clips: Sequence[Clip]) -> Clip:
+        shapes = {clip["image"].shape[1:3] for clip in clips}
+        if len(shapes) > 1:
+            raise DataError(
+                f"frames of different sizes (height, width) in one batch: {sorted(shapes)}. "
+                "Give a working size to resize to."
+            )
+        return {key: self._stack([clip[key] for clip in clips]) for key in clips[0]}
+
+    def _stack(self, arrays: list[np.ndarray]) -> np.ndarray:
+        if not self._shared:
+            return np.stack(arrays)
+        from grain.multiprocessing import SharedMemoryArray
+
+        return np.stack(arrays, out=SharedMemoryArray((len(arrays), *arrays[0].shape), arrays[0].dtype))
 
 
 def _one_thread_per_call(worker_index: int, worker_count: int) -> None:
