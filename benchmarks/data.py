@@ -106,18 +106,25 @@ def time_frames(args: argparse.Namespace) -> dict:
 
 
 def watch_memory(args: argparse.Namespace) -> dict:
-    """Resident MiB of one contestant every 500 frames."""
+    """Resident MiB of one contestant: the median in each stretch of 500 frames, and the peak over all."""
     _, batches = loaders(Path(args.nyu), Path(args.prepared), args.synthetic)[args.one](args.batch)
-    frames, resident = [], []
-    for number in range(1, args.memory_frames // (args.batch * CLIP) + 1):
+    per_batch = args.batch * CLIP
+    samples = []
+    for _ in range(args.memory_frames // per_batch):
         next(batches)
-        if number * args.batch * CLIP >= 500 * (len(frames) + 1):
-            frames.append(number * args.batch * CLIP)
-            resident.append(_resident() / 2**20)
+        samples.append(_resident() / 2**20)
     batches.close()
-    later = len(frames) // 5  # the pools of buffers have filled by then
-    slope = np.polyfit(frames[later:], resident[later:], 1)[0]
-    return {"frames": frames, "resident_mib": resident, "mib_per_1000_frames": 1000 * float(slope)}
+    stretch = max(1, 500 // per_batch)
+    medians = [median(samples[k : k + stretch]) for k in range(0, len(samples) - stretch + 1, stretch)]
+    frames = [(k + 1) * stretch * per_batch for k in range(len(medians))]
+    later = len(medians) // 5  # the pools of buffers have filled by then
+    slope = np.polyfit(frames[later:], medians[later:], 1)[0]
+    return {
+        "frames": frames,
+        "resident_mib": medians,
+        "peak_mib": max(samples),
+        "mib_per_1000_frames": 1000 * float(slope),
+    }
 
 
 def _resident() -> int:
@@ -177,12 +184,14 @@ def markdown(report: dict) -> str:
     for row in report["ratios"]:
         lines.append(f"| {row['name']} / {row['over']} | {row['median']:.2f} | ≥ {row['goal']:g} |")
     for name, found in report["memory"].items():
-        low, high = min(found["resident_mib"]), max(found["resident_mib"])
-        lines.append("")
-        lines.append(
-            f"{name}: {low:.0f} to {high:.0f} MiB resident over {found['frames'][-1]} frames, "
-            f"{found['mib_per_1000_frames']:+.2f} MiB per 1000 frames after the first fifth"
-        )
+        medians = found["resident_mib"]
+        later = medians[len(medians) // 5 :]
+        lines += [
+            "",
+            f"{name}: {min(later):.0f} to {max(later):.0f} MiB resident (medians of 500 frames, after the first fifth "
+            f"of {found['frames'][-1]}), {found['mib_per_1000_frames']:+.2f} MiB per 1000 frames; "
+            f"peak {found['peak_mib']:.0f} MiB",
+        ]
     return "\n".join(lines)
 
 

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from smoothdino_jax.apps import cli, data_download, data_prepare
-from smoothdino_jax.apps.data_download import unpack
 from smoothdino_jax.data import archives
 from smoothdino_jax.data.frames import DataError
 from smoothdino_jax.data.opening import open_folder
 from smoothdino_jax.data.public_archives import DOWNLOADS, Download
+from smoothdino_jax.data.unpacking import unpack
 
 BUILDER = "smoothdino_jax.data.nyu_depth_v2_video"
 

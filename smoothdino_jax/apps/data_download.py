@@ -1,23 +1,14 @@
 """`smoothdino data download`: public RGB-D archives, fetched and unpacked."""
 
 import argparse
-import gzip
-import os
-import secrets
 import shlex
-import shutil
 import sys
-import tarfile
-import zipfile
-import zlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from tqdm import tqdm
-
-from smoothdino_jax.data.archives import check_space, gigabytes, sha256_of
+from smoothdino_jax.data.archives import gigabytes, sha256_of
 from smoothdino_jax.data.downloads import download
-from smoothdino_jax.data.frames import DataError
 from smoothdino_jax.data.public_archives import DOWNLOADS, Download, find
+from smoothdino_jax.data.unpacking import SUFFIXES, stem_of, unpack
 
 _DESCRIPTION = """\
 Downloads a public RGB-D archive and unpacks it. A download that was stopped goes on where it was when the same
@@ -43,19 +34,6 @@ examples:
 
 The licences are those of the publishers; read them before use. docs/datasets.md has more on each dataset.
 """
-_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
-# Left in archives by file managers; in 7-Scenes some of them are damaged.
-_LITTER = ("Thumbs.db", ".DS_Store", "__MACOSX")
-# What damage, and encryption, raises.
-_DAMAGE = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    gzip.BadGzipFile,
-    zlib.error,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-)
 _PREPARED = ("nyu_kaggle", "densedepth", "fastdepth")
 
 
@@ -82,7 +60,7 @@ def _run(args: argparse.Namespace) -> None:
         return
     entry, folder = find(args.name), Path(args.output).expanduser()
     if args.unpack:
-        unpacked = folder / _stem(Path(entry.file))
+        unpacked = folder / stem_of(Path(entry.file))
         if unpacked.exists():
             print(f"{unpacked} is there already; to unpack anew, move it away")
             _say_next(entry, unpacked)
@@ -106,7 +84,7 @@ def _run(args: argparse.Namespace) -> None:
         _say_next(entry, unpacked)
     elif entry.name in _PREPARED:
         print(f"next: {_command('data', 'prepare', archive, '-o', 'prepared')}")
-    elif entry.file.lower().endswith(_SUFFIXES):
+    elif entry.file.lower().endswith(SUFFIXES):
         print(f"next: {_command('data', 'download', args.name, '-o', folder, '--unpack')}")
 
 
@@ -130,93 +108,3 @@ def _table() -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     return "\n".join([*lines, "", f"next: {_command('data', 'download', 'NAME', '-o', 'data', '--unpack')}"])
-
-
-def unpack(archive: str | os.PathLike, progress: bool = True) -> Path:
-    """Unpacks an archive beside itself, whole or not at all.
-
-    Zips inside a zip (the sequences of 7-Scenes) are unpacked too. If all is in one folder of the archive's own
-    name, that folder is the result, not a folder in it.
-
-    Args:
-        archive: `NAME.zip`, `.tgz`, `.tar.gz` or `.tar`.
-        progress: show a bar on stderr, if that is a terminal.
-
-    Returns:
-        The folder, `NAME` beside the archive.
-
-    Raises:
-        DataError: not such an archive, damaged, with a path that leads out of it, disk full, or the folder exists.
-    """
-    archive = Path(archive)
-    stem = _stem(archive)
-    target = archive.with_name(stem)
-    if target.exists():
-        raise DataError(f"{target} exists already: move it away to unpack {archive.name} anew.")
-    partial = archive.with_name(f".{stem}.{secrets.token_hex(4)}.partial")
-    try:
-        whole = partial / "whole"
-        whole.mkdir(parents=True)
-        (_unzip if archive.suffix.lower() == ".zip" else _untar)(archive, whole, progress)
-        names = os.listdir(whole)
-        if not names:
-            raise DataError(f"{archive}: an empty archive.")
-        if names == [stem] and (whole / stem).is_dir():
-            whole = whole / stem
-        whole.rename(target)
-    except _DAMAGE as error:
-        reason = str(error) or type(error).__name__
-        raise DataError(f"{archive} can't be unpacked ({reason}): delete it and download it again.") from None
-    except OSError as error:
-        raise DataError(f"{archive} can't be unpacked: {error.strerror or error}; nothing is left of it.") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return target
-
-
-def _stem(archive: Path) -> str:
-    for suffix in _SUFFIXES:
-        if archive.name.lower().endswith(suffix) and len(archive.name) > len(suffix):
-            return archive.name[: -len(suffix)]
-    raise DataError(f"{archive.name}: no archive that can be unpacked ({', '.join(_SUFFIXES)}).")
-
-
-def _unzip(archive: Path, folder: Path, progress: bool) -> None:
-    with zipfile.ZipFile(archive) as opened:
-        members = [info for info in opened.infolist() if not _is_litter(_path(archive, info.filename))]
-        inner = [info for info in members if info.filename.lower().endswith(".zip")]
-        # Images hardly shrink: an inner zip holds about its own size.
-        check_space(folder.parent, sum(info.file_size for info in members + inner), f"unpacking {archive.name}")
-        for info in tqdm(members, f"unpacking {archive.name}", disable=None if progress else True):
-            opened.extract(info, folder)
-    for info in inner:
-        path = folder / info.filename
-        _unzip(path, path.parent, progress)
-        path.unlink()
-
-
-def _untar(archive: Path, folder: Path, progress: bool) -> None:
-    if not hasattr(tarfile, "data_filter"):
-        raise DataError(f"{archive}: unpacking a tar safely needs Python 3.11.4 or later.")
-    size = archive.stat().st_size
-    check_space(folder.parent, 1.1 * size, f"unpacking {archive.name}")  # a tar doesn't tell
-    off = None if progress else True
-    bar = tqdm(total=size, desc=f"unpacking {archive.name}", unit="B", unit_scale=True, disable=off)
-    with archive.open("rb") as file, bar, tarfile.open(fileobj=file) as opened:
-        for member in opened:
-            if not _is_litter(PurePosixPath(member.name)):
-                opened.extract(member, folder, filter="data")
-            bar.update(file.tell() - bar.n)
-        while opened.fileobj.read(2**20):  # gzip checks its sum at the very end, past what tar reads
-            pass
-
-
-def _is_litter(path: PurePosixPath) -> bool:
-    return any(part in _LITTER for part in path.parts)
-
-
-def _path(archive: Path, name: str) -> PurePosixPath:
-    path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts:
-        raise DataError(f"{archive}: {name!r} leads out of the archive: it is not to be trusted.")
-    return path

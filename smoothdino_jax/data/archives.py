@@ -1,18 +1,11 @@
-"""Files in a folder or a zip, read alike; unpacking a tar; and folders that count only once they are complete.
-
-A zip has a table of contents, so its entries are read in place. A tar.gz has to be unpacked, because
-its frames lie in no useful order and can't be reached one by one.
-"""
+"""Files in a folder or a zip, read alike; room on the disk; and marks of folders that are being worked on."""
 
 import contextlib
 import errno
-import fcntl
 import hashlib
-import json
 import os
 import shutil
 import sys
-import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -25,7 +18,6 @@ from smoothdino_jax.data.frames import DataError
 from smoothdino_jax.data.images import file_bytes
 
 LOCK = "build.lock"
-_RECORD = "unpacked.json"
 
 
 class FolderFiles:
@@ -111,6 +103,8 @@ def check_space(folder: Path, needed: float, what: str) -> None:
 @contextlib.contextmanager
 def claim(folder: Path) -> Iterator[None]:
     """Marks a folder as being worked on while the context lasts; the mark of a killed process doesn't count."""
+    import fcntl  # not on Windows, where the rest works
+
     with open(folder / LOCK, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -119,6 +113,8 @@ def claim(folder: Path) -> Iterator[None]:
 
 def remove_leftover(folder: Path) -> None:
     """Removes what an interrupted process left; DataError if a process is still at it."""
+    import fcntl
+
     try:
         with open(folder / LOCK) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -129,76 +125,3 @@ def remove_leftover(folder: Path) -> None:
             raise
         raise DataError(f"{folder}: another process is writing here. Wait for it, or stop it.") from None
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def unpack_tar(archive: Path, folder: Path, progress: bool = True) -> str:
-    """Unpacks a tar, compressed or not; only a complete folder gets the name `folder`.
-
-    A folder that was unpacked from this archive before (same name, size and time) is kept as it is.
-
-    Args:
-        archive: file.
-        folder: where to.
-        progress: show a bar.
-
-    Returns:
-        The archive's SHA-256, computed on the way.
-
-    Raises:
-        DataError: the archive is damaged, or the disk too small.
-    """
-    status = archive.stat()
-    identity = {"name": archive.name, "size": status.st_size, "time": status.st_mtime_ns}
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        record = json.loads((folder / _RECORD).read_text())
-        if identity.items() <= record.items():
-            say(f"using {folder}, unpacked before", progress)
-            return record["sha256"]
-    # What is inside hardly compresses, but the exact size is known only at the end.
-    check_space(folder.parent, 1.1 * status.st_size, f"unpacking {archive.name}")
-    say(f"unpacking {archive.name} ({gigabytes(status.st_size)}, and about as much unpacked) to {folder}", progress)
-    part = folder.with_name(f"incomplete.{folder.name}")
-    try:
-        if part.exists():
-            remove_leftover(part)
-        part.mkdir(parents=True)
-    except OSError as error:
-        raise DataError(f"{part}: {error.strerror or error}. Choose a folder that can be written to.") from None
-    try:
-        with claim(part), tqdm(total=status.st_size, unit="B", unit_scale=True, disable=not progress) as bar:
-            sha256 = _extract(archive, part, bar)
-        (part / _RECORD).write_text(json.dumps(identity | {"sha256": sha256}))
-        shutil.rmtree(folder, ignore_errors=True)
-        part.rename(folder)
-    except OSError as error:
-        raise DataError(f"{part}: unpacking stopped: {error.strerror or error}.") from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return sha256
-
-
-def _extract(archive: Path, folder: Path, bar: tqdm) -> str:
-    with open(archive, "rb") as file:
-        reader = _Hashed(file, bar)
-        try:
-            with tarfile.open(fileobj=reader, mode="r|*") as tar:
-                for member in tar:
-                    tar.extract(member, folder, filter="data")
-        except (tarfile.TarError, EOFError, zlib.error) as error:
-            raise DataError(f"{archive}: can't be unpacked ({error}). Is the download complete?") from None
-        while reader.read(1 << 20):  # what follows the end mark belongs to the checksum too
-            pass
-        return reader.sha256.hexdigest()
-
-
-class _Hashed:
-    """A file whose bytes are hashed and counted as they are read."""
-
-    def __init__(self, file, bar: tqdm):
-        self._file, self._bar, self.sha256 = file, bar, hashlib.sha256()
-
-    def read(self, size: int) -> bytes:
-        data = self._file.read(size)
-        self.sha256.update(data)
-        self._bar.update(len(data))
-        return data

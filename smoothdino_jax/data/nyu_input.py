@@ -23,10 +23,11 @@ import cv2
 import numpy as np
 
 from smoothdino_jax.data import fastdepth
-from smoothdino_jax.data.archives import FolderFiles, ZipFiles, sha256_of, unpack_tar
+from smoothdino_jax.data.archives import FolderFiles, ZipFiles, sha256_of
 from smoothdino_jax.data.frames import DataError
 from smoothdino_jax.data.images import check_median, check_same_size, decode_grey, decode_image, file_bytes
 from smoothdino_jax.data.listing import Scene
+from smoothdino_jax.data.unpacking import unpack_tar
 
 KAGGLE = "data/nyu2_train/<scene>/1.jpg, 1.png, ... (and data/nyu2_test/00000_colors.png, 00000_depth.png, ...)"
 FASTDEPTH = "nyudepthv2/train/<scene>/00001.h5, ... (and nyudepthv2/val/official/*.h5)"

@@ -56,8 +56,9 @@ def training_batches(
             caller's.
         prefetch: batches held ready in memory.
         workers: processes to run all that in (each with `threads`, `prefetch` and a cache of its
-            own); 0 for none. Decoding and augmentation release the GIL, so threads usually do. The
-            batches are the same for any number.
+            own); 0 for none. Decoding and augmentation release the GIL, so threads usually do, and are
+            faster: what a process makes has to pass through shared memory. The batches are the same
+            for any number.
         shard_index: which host this is, `jax.process_index()`.
         shard_count: how many hosts there are, `jax.process_count()`.
 
