@@ -37,9 +37,10 @@ def default_config() -> ConfigDict:
     data.threads = 2  # that read and decode
     data.prefetch = 4  # batches held ready
     data.workers = 0  # processes for the above; 0 for none
-    data.cache_bytes = 2**30  # of memory for decoded frames, in each process that reads
+    data.cache_bytes = 2**30  # of memory for decoded frames; in each of the workers, if there are any
     # A folder for the frozen encoder's features of the training frames, computed once instead of in every step;
-    # "" for none. Made at the first training, and refused if the encoder or the frames have changed.
+    # "" for none. Made at the first training; refused for another encoder, size or frames (whose numbers are compared,
+    # and the pixels of 16): delete it if you change pictures and nothing else.
     data.feature_cache = ""
     data.feature_dtype = "float16"  # of what is stored: or "bfloat16", "float32"
     data.augment = False

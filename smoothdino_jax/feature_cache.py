@@ -121,12 +121,14 @@ def fill(
         missing = store.missing(clips.clips)
         chunks = [missing[k : k + batch_size] for k in range(0, len(missing), batch_size)]
         options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * max(1, threads))
-        images = grain.MapDataset.source(_Chunks(clips, chunks)).to_iter_dataset(options)
+        # Each frame is read once here: the clips' cache would only fill up with them.
+        frames = ClipSource(clips.source, clips.clips, clips.size, cache_bytes=0)
+        images = grain.MapDataset.source(_Chunks(frames, chunks)).to_iter_dataset(options)
         with tqdm(total=len(missing), desc="features", unit="frame", dynamic_ncols=True) as bar:
-            for chunk, frames in zip(chunks, images, strict=True):
+            for chunk, batch in zip(chunks, images, strict=True):
                 # The last batch is filled up, or it would compile anew for its size.
                 short = batch_size - len(chunk)
-                tokens = _tokens(model, np.pad(frames, ((0, short), (0, 0), (0, 0), (0, 0))))
+                tokens = _tokens(model, np.pad(batch, ((0, short), (0, 0), (0, 0), (0, 0))))
                 filling.add(chunk, np.asarray(tokens)[: len(chunk)])
                 bar.update(len(chunk))
     return store

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from smoothdino_jax import feature_cache, losses
 from smoothdino_jax.data import Augment, ClipSource, training_batches
+from smoothdino_jax.data.pipeline import describe_batches
 from smoothdino_jax.evaluation import Lanes, evaluate, streams
 from smoothdino_jax.experiment import build_model, check_config, open_data, trainable_parts, working_size
 from smoothdino_jax.logs import Logs
@@ -72,11 +73,10 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> SmoothDINO:
 
     # Data first: a wrong path should not cost the time of loading weights.
     source, split = open_data(config)
-    frames = {"size": working_size(config), "cache_bytes": config.data.cache_bytes}
-    clips = ClipSource(source, split.train, **frames)
-    batches = _batches(config, clips)
+    clips = ClipSource(source, split.train, working_size(config), config.data.cache_bytes)
+    batches, described = _batches(config, clips)
     lanes = Lanes(
-        ClipSource(source, split.validation, **frames),
+        clips.with_clips(split.validation),
         streams(source, split.validation),
         lanes=config.eval.batch_size,
         # Without an adapter there is no past, and the first frame of a stream is as good as any.
@@ -99,21 +99,22 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> SmoothDINO:
     step = functools.partial(train_step, config, graph, optimizer)
     step = jax.jit(step, donate_argnums=0)
 
-    check_free(workdir / "model", overwrite=True)
-    if config.data.feature_cache:
-        clips.use_features(_stored_features(config, model, clips))
-
     # Resume.
+    check_free(workdir / "model", overwrite=True)
     workdir.mkdir(parents=True, exist_ok=True)
     checkpoints = Checkpoints(workdir / "checkpoints", config.train.checkpoints_to_keep)
-    iterator = iter(batches)
-    best, vanilla = math.inf, None
+    best, vanilla, position = math.inf, None, None
     if checkpoints.latest is not None:
         state, extra = checkpoints.restore(checkpoints.latest, state)
-        checkpoints.set_data_state(iterator, extra["data"])
-        best, vanilla = extra["best"], extra["vanilla"]
+        checkpoints.check_batches(extra.get("batches", described), described)
+        best, vanilla, position = extra["best"], extra["vanilla"], extra["data"]
         _warn_of_changes(config, workdir / "config.json")
         tqdm.write(f"{workdir}: going on from step {state.step} of {total}")
+    if config.data.feature_cache:
+        clips.use_features(_stored_features(config, model, clips))
+    iterator = iter(batches)
+    if position is not None:
+        iterator.set_state(position)
     (workdir / "config.json").write_text(config.to_json_best_effort(indent=2))
     logs = Logs(workdir, resume_at=int(state.step))
 
@@ -156,7 +157,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> SmoothDINO:
         if number % every == 0 or last:
             watch.flush()
             bar.set_postfix_str(postfix.validation(validate(number, state)))
-            extra = {"data": iterator.get_state(), "best": best, "vanilla": vanilla}
+            extra = {"data": iterator.get_state(), "batches": described, "best": best, "vanilla": vanilla}
             checkpoints.save(number, state, extra)
     bar.close()
     logs.close()
@@ -243,17 +244,18 @@ def _batches(config: ConfigDict, clips: ClipSource):
         raise ValueError(
             f"train.batch_size={config.train.batch_size} is not a multiple of the {jax.device_count()} devices"
         )
-    return training_batches(
+    batch_size = config.train.batch_size // hosts
+    order = {"seed": config.seed, "workers": data.workers, "shard_count": hosts}
+    batches = training_batches(
         clips,
-        config.train.batch_size // hosts,
-        seed=config.seed,
+        batch_size,
         augment=Augment(**data.augmentation) if data.augment else None,
         threads=data.threads,
         prefetch=data.prefetch,
-        workers=data.workers,
         shard_index=jax.process_index(),
-        shard_count=hosts,
+        **order,
     )
+    return batches, describe_batches(clips, batch_size, **order)
 
 
 def _stored_features(config: ConfigDict, model: SmoothDINO, clips: ClipSource):

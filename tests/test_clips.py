@@ -194,3 +194,13 @@ def test_a_pickled_clip_source_starts_with_an_empty_cache():
     assert copy.cached_bytes == 0
     np.testing.assert_array_equal(copy[0]["depth"], clips[0]["depth"])
     assert copy.cached_bytes == clips.cached_bytes > 0
+
+
+def test_other_clips_of_the_same_frames_share_the_cache():
+    source = Frames([6])
+    clips = ClipSource(source, np.array([[0, 1]]), size=(2, 3))
+    clips[0]
+    others = clips.with_clips(np.array([[1, 2], [4, 5]]))
+    assert others[0]["image"].shape == (2, 2, 3, 3)
+    assert source.reads == [0, 1, 2]
+    assert others.cached_bytes == clips.cached_bytes

@@ -313,6 +313,17 @@ def test_everything_is_on_both_sides(rooms):
     assert np.array_equal(split.validation, clips)
 
 
+def test_the_takes_of_a_room_are_held_out_together(tmp_path):
+    names = ("chess/seq-01", "chess/seq-02", "heads/seq-01", "heads-2/seq-01")
+    rooms = Scenes(**dict.fromkeys(names, 10))
+    clips = make_clips(rooms, 2)
+    assert {int(p) for p in by_scene(rooms, clips, ["chess"]).validation.ravel()} == set(range(20))
+    assert {int(p) for p in by_scene(rooms, clips, ["heads/"]).validation.ravel()} == set(range(20, 30))
+    assert {int(p) for p in by_scene(rooms, clips, ["chess/seq-02"]).validation.ravel()} == set(range(10, 20))
+    (tmp_path / "scenes.txt").write_text("chess\n")
+    assert len(from_scene_files(rooms, clips, tmp_path / "scenes.txt").validation) == 18
+
+
 def test_a_text_file_of_scenes_splits_by_scene(rooms, tmp_path):
     clips = make_clips(rooms, 2)
     held_out = tmp_path / "validation.txt"

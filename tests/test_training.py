@@ -174,6 +174,18 @@ def test_a_checkpoint_of_another_size_is_refused_with_every_tensor_named(checkpo
     assert str(error.value).count("conv_hidden/kernel") >= 4
 
 
+def test_resuming_with_other_batches_is_refused_before_anything_is_filled_or_trained(checkpoint, tmp_path):
+    train_and_evaluate(tiny_experiment(checkpoint, steps=1), tmp_path / "run")
+    for change in ({"batch_size": 4}, {"workers": 2}, {"step": 2}):
+        config = tiny_experiment(checkpoint, steps=2)
+        for name, value in change.items():
+            setattr(config.train if name == "batch_size" else config.data, name, value)
+        config.data.feature_cache = str(tmp_path / "features")
+        with pytest.raises(CheckpointError, match=r"other batches[^$]* then, [^$]* now"):
+            train_and_evaluate(config, tmp_path / "run")
+    assert not (tmp_path / "features").exists()
+
+
 def test_finished_runs_do_nothing_more(checkpoint, tmp_path):
     config = tiny_experiment(checkpoint, steps=2)
     once = leaves(train_and_evaluate(config, tmp_path / "run"))

@@ -142,6 +142,8 @@ class ClipSource:
     The cache holds resized frames, drops the least recently used, and may be used from several
     threads. A pickled copy (a Grain worker process) starts with an empty one of the same limit.
 
+    Making one has glibc keep the memory that this process frees (`_keep_freed_memory`).
+
     Args:
         source: frames.
         clips: `(N, T)` positions in `source`, as `make_clips` or a `Split` gives them.
@@ -180,6 +182,12 @@ class ClipSource:
     def __setstate__(self, state: dict):
         self.__dict__.update(state)
         _keep_freed_memory()
+
+    def with_clips(self, clips: np.ndarray) -> "ClipSource":
+        """Other clips, `(N, T)` positions, of the same frames: source, size and cache are shared."""
+        other = ClipSource(self.source, clips, self.size, cache_bytes=0)
+        other._cache = self._cache
+        return other
 
     def use_features(self, store: "FeatureStore") -> None:
         """From now on clips have "features" as well, read from a store.

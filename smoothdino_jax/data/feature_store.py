@@ -33,7 +33,7 @@ _SAMPLED = 16  # frames whose pixels are compared
 def describe_frames(clips: ClipSource) -> dict[str, Any]:
     """What tells the frames of one source, at one working size, from those of another.
 
-    The pixels of a few frames count and the path does not: data may move, but not change.
+    The pixels of up to 16 frames count and the path does not: data may move. A change to other frames is not seen.
 
     Args:
         clips: the source and the working size; which clips does not matter.

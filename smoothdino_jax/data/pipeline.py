@@ -8,6 +8,7 @@ resumes sees the very batches it would have seen.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -94,7 +95,7 @@ def training_batches(
         dataset = dataset.slice(slice(shard_index, share * shard_count, shard_count))
     if repeat:
         dataset = dataset.repeat()
-    dataset = dataset.batch(batch_size, drop_remainder=True, batch_fn=_Stack(shared=workers > 0))
+    dataset = dataset.batch(batch_size, drop_remainder=True, batch_fn=_stack)
     batches = dataset.to_iter_dataset(
         grain.ReadOptions(num_threads=min(threads, prefetch), prefetch_buffer_size=prefetch)
     )
@@ -106,31 +107,37 @@ def training_batches(
     return batches
 
 
-class _Stack:
-    """Makes a batch of clips.
+def describe_batches(clips: ClipSource, batch_size: int, *, seed: int, workers: int, shard_count: int) -> dict:
+    """What the position of an iterator is a position in; a saved one fits only where this is the same.
 
     Args:
-        shared: put it where the process that a worker works for can see it, which spares a copy.
+        clips: as `training_batches`, like all others.
+        batch_size: clips per batch, of one host.
+        seed: of the shuffle.
+        workers: processes.
+        shard_count: hosts.
+
+    Returns:
+        JSON-able fields.
     """
+    return {
+        "clips": len(clips),
+        "digest of the clips": hashlib.sha256(np.ascontiguousarray(clips.clips, "<i8")).hexdigest()[:16],
+        "clips per batch and host": batch_size,
+        "seed": seed,
+        "data.workers": workers,
+        "hosts": shard_count,
+    }
 
-    def __init__(self, shared: bool):
-        self._shared = shared
 
-    def __call__(self, clips: Sequence[Clip]) -> Clip:
-        shapes = {clip["image"].shape[1:3] for clip in clips}
-        if len(shapes) > 1:
-            raise DataError(
-                f"frames of different sizes (height, width) in one batch: {sorted(shapes)}. "
-                "Give a working size to resize to."
-            )
-        return {key: self._stack([clip[key] for clip in clips]) for key in clips[0]}
-
-    def _stack(self, arrays: list[np.ndarray]) -> np.ndarray:
-        if not self._shared:
-            return np.stack(arrays)
-        from grain.multiprocessing import SharedMemoryArray
-
-        return np.stack(arrays, out=SharedMemoryArray((len(arrays), *arrays[0].shape), arrays[0].dtype))
+def _stack(clips: Sequence[Clip]) -> Clip:
+    shapes = {clip["image"].shape[1:3] for clip in clips}
+    if len(shapes) > 1:
+        raise DataError(
+            f"frames of different sizes (height, width) in one batch: {sorted(shapes)}. "
+            "Give a working size to resize to."
+        )
+    return {key: np.stack([clip[key] for clip in clips]) for key in clips[0]}
 
 
 def _one_thread_per_call(worker_index: int, worker_count: int) -> None:

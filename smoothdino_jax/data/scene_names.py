@@ -13,7 +13,7 @@ class SceneNames:
     """
 
     def __init__(self, source: FrameSource):
-        self._exact = set(source.scenes)
+        self._exact = dict.fromkeys(source.scenes)
         self._loose: dict[str, list[str]] = {}
         for scene in source.scenes:
             self._loose.setdefault(self._key(scene), []).append(scene)
@@ -30,6 +30,13 @@ class SceneNames:
         if len(found) > 1:
             raise DataError(f"scene {name!r} may be any of {some(found)}: give the exact name.")
         return found[0] if found else None
+
+    def find_all(self, name: str) -> list[str]:
+        """The scene of that name, or else all scenes whose names begin with it and a slash: the takes of a room."""
+        found = self.find(name)
+        if found is not None:
+            return [found]
+        return [scene for scene in self._exact if scene.startswith(name.rstrip("/") + "/")]
 
 
 def some(items: Sequence[str], most: int = 5) -> str:

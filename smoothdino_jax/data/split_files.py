@@ -67,9 +67,9 @@ def from_scene_files(
     validation_file: str | os.PathLike,
     train_file: str | os.PathLike | None = None,
 ) -> Split:
-    """Whole scenes for validation, named in a text file. Nothing leaks.
+    """Whole scenes for validation, named in a text file; as `splits.by_scene`.
 
-    A file has one scene per line, matched as `SceneNames` does; `#` starts a comment, and empty lines count
+    A file has one scene per line, matched as there; `#` starts a comment, and empty lines count
     for nothing.
 
     Args:
@@ -108,11 +108,10 @@ def _read_scenes(source: FrameSource, path: str | os.PathLike) -> list[str]:
     found, unknown = {}, []
     for number, line in enumerate(lines, 1):
         if given := line.partition("#")[0].strip():
-            scene = names.find(given)
-            if scene is None:
+            scenes = names.find_all(given)
+            if not scenes:
                 unknown.append(f"{given!r} (line {number})")
-            else:
-                found[scene] = None
+            found |= dict.fromkeys(scenes)
     if unknown:
         raise DataError(f"{path}: no such scene: {some(unknown)}. The data has {some(list(source.scenes))}.")
     if not found:

@@ -32,12 +32,16 @@ class Split(NamedTuple):
 
 
 def by_scene(source: FrameSource, clips: np.ndarray, validation_scenes: Sequence[str]) -> Split:
-    """Whole scenes for validation: the model meets rooms it has never seen. Nothing leaks.
+    """Whole scenes for validation. No frame leaks; see that no room does.
+
+    Several scenes may be of one room: NYU's basement_0001a and basement_0001b, the sequences of a 7-Scenes room,
+    TUM's fr1_desk and fr1_desk2. Hold out all of them, or the validation rooms are not unseen.
 
     Args:
         source: frames.
         clips: `(N, T)` positions.
-        validation_scenes: scene names, exact or as `SceneNames` matches them.
+        validation_scenes: scene names, exact or as `SceneNames` matches them; "chess" also stands for
+            chess/seq-01, chess/seq-02, ...
 
     Returns:
         The split.
@@ -48,11 +52,12 @@ def by_scene(source: FrameSource, clips: np.ndarray, validation_scenes: Sequence
     if isinstance(validation_scenes, str):
         validation_scenes = (validation_scenes,)
     names = SceneNames(source)
-    found = {given: names.find(given) for given in validation_scenes}
-    unknown = [given for given, scene in found.items() if scene is None]
+    found = {given: names.find_all(given) for given in validation_scenes}
+    unknown = [given for given, scenes in found.items() if not scenes]
     if unknown:
         raise DataError(f"no such scene: {some(unknown)}. The data has {some(list(source.scenes))}.")
-    numbers = [k for k, scene in enumerate(source.scenes) if scene in found.values()]
+    chosen = {scene for scenes in found.values() for scene in scenes}
+    numbers = [k for k, scene in enumerate(source.scenes) if scene in chosen]
     held_out = np.isin(scene_numbers(source)[clips[:, 0]], numbers)
     hint = "validation_scenes must name some of the scenes, not all"
     return make_sides(source, clips[~held_out], clips[held_out], hint)

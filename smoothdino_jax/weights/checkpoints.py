@@ -77,15 +77,24 @@ class Checkpoints:
             ) from error
         return jax.tree.unflatten(jax.tree.structure(like), [restored[name] for name in named]), extra
 
-    def set_data_state(self, iterator: Any, state: dict) -> None:
-        """Puts a data iterator where a checkpoint left it; CheckpointError if it is of another pipeline."""
-        try:
-            iterator.set_state(state)
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+    def check_batches(self, found: dict, expected: dict) -> None:
+        """Raises CheckpointError if a checkpoint's place in the data is one in other batches than those here.
+
+        Args:
+            found: `pipeline.describe_batches` when the checkpoint was written.
+            expected: the same now.
+        """
+        differing = [
+            f"  {name}: {found.get(name)} then, {value} now"
+            for name, value in expected.items()
+            if found.get(name) != value
+        ]
+        if differing:
             raise CheckpointError(
-                f"{self.folder}: the data's position does not fit: resume with the data.workers, batch size and "
-                "data that the run was started with"
-            ) from error
+                f"{self.folder}: the place in the data where it stopped means nothing in other batches. Resume with "
+                "the data, batch size, seed and workers that the run was started with, or use a new --workdir. What "
+                "differs:\n" + "\n".join(differing)
+            )
 
     def _check(self, step: int, found: dict[str, tuple], named: dict[str, Any]) -> None:
         """Compares shapes before arrays are read, so that one error names them all."""
