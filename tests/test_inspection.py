@@ -14,10 +14,10 @@ from smoothdino_jax.apps import data_inspect
 from smoothdino_jax.apps.contact_sheet import WIDTH, contact_sheet, depth_edges
 from smoothdino_jax.apps.figures import NO_READING
 from smoothdino_jax.data import DataError, Frame
-from smoothdino_jax.data.inspection import inspect_source, sample
-from smoothdino_jax.data.inspection_warnings import units_that_fit
 from smoothdino_jax.data.listing import ListedFrames, Scene
 from smoothdino_jax.data.synthetic import SyntheticRooms
+from smoothdino_jax.inspection import inspect_source, sample
+from smoothdino_jax.inspection.advice import units_that_fit
 
 SHARED = Path(os.environ.get("SMOOTHDINO_SHARED", Path(__file__).resolve().parents[1].parent / "shared"))
 SIZE = (48, 64)
@@ -61,9 +61,6 @@ def kinds(source, **options) -> list[str]:
 def with_depth(make):
     """A source whose depth is `make(depth, k)`."""
     return Made(lambda scene, k, frame: frame._replace(depth=np.asarray(make(frame.depth, k), np.float32)))
-
-
-# --- figures -------------------------------------------------------------------------------------------------
 
 
 def test_right_data_looks_right():
@@ -124,9 +121,6 @@ def test_poses_and_intrinsics():
     assert kinds(Made(lambda scene, k, frame: frame._replace(pose=np.eye(4) if k else None))) == ["poses"]
 
 
-# --- samples -------------------------------------------------------------------------------------------------
-
-
 def test_a_sample_is_stretches_of_neighbours_that_reach_every_scene():
     source = Made(scenes=[Scene(f"scene{k}", np.arange(100)) for k in range(10)])
     positions = sample(source, 60)
@@ -151,6 +145,71 @@ def test_a_sample_has_no_more_frames_than_asked_for(frames):
     assert (np.diff(positions) > 0).all()
 
 
+def listed(*lengths, gaps=()) -> Made:
+    return Made(scenes=[Scene(f"scene{k}", np.arange(length), gaps) for k, length in enumerate(lengths)])
+
+
+def pairs_by_scene(source, positions) -> list[int]:
+    """How many pairs of neighbours, none over a gap, a sample has in each scene."""
+    chosen = set(positions.tolist())
+    starts = {segment.start for segment in source.segments}
+    return [sum({k - 1, k} <= chosen and k not in starts for k in scene) for scene in source.scenes.values()]
+
+
+UNEVEN = [int(length) for length in np.random.default_rng(0).permutation(np.geomspace(20, 900, 283))]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "frames"),
+    [(UNEVEN, 1000), (UNEVEN, 566), (UNEVEN[:50], 500), (UNEVEN[:20], 500), ([3000, 2, 2, 40], 50)],
+    ids=lambda value: f"{len(value)} scenes" if isinstance(value, list) else f"{value} frames",
+)
+def test_a_sample_reaches_every_scene_however_uneven(lengths, frames):
+    source = listed(*lengths)
+    positions = sample(source, frames)
+    assert len(positions) == frames
+    assert min(pairs_by_scene(source, positions)) >= 1
+    assert {scene.start for scene in source.scenes.values()} <= set(positions.tolist())
+    stretches = np.split(positions, np.flatnonzero(np.diff(positions) != 1) + 1)
+    # Neighbouring stretches of short scenes may touch.
+    assert np.median([len(stretch) for stretch in stretches]) <= 10
+
+
+def test_the_rest_of_a_sample_goes_to_scenes_by_their_length():
+    source = listed(1000, 10, 3000)
+    positions = sample(source, 400)
+    counts = [int(np.isin(positions, scene).sum()) for scene in source.scenes.values()]
+    np.testing.assert_allclose(counts, [2 + 394 * 998 / 4004, 2 + 394 * 8 / 4004, 2 + 394 * 2998 / 4004], atol=1)
+    # From the beginning of the longest scene to its end.
+    longest = positions[positions >= 1010] - 1010
+    assert (longest[0], longest[-1]) == (0, 2999)
+    assert np.diff(longest).max() < 150
+
+
+def test_with_too_many_scenes_evenly_spaced_ones_have_a_pair_each():
+    source = listed(*UNEVEN)
+    positions = sample(source, 100)
+    pairs = pairs_by_scene(source, positions)
+    assert (len(positions), sum(pairs), max(pairs)) == (100, 50, 1)
+    assert set(np.diff(np.flatnonzero(pairs))) == {5, 6}
+
+
+def test_a_sample_has_a_pair_in_scenes_with_gaps_too():
+    source = listed(30, 50, gaps=[1, 2, 5, 6])
+    assert min(pairs_by_scene(source, sample(source, 4))) == 1
+    assert pairs_by_scene(source, sample(source, 20)) == [4, 9]
+
+
+def test_scenes_that_were_not_looked_at_are_told():
+    source = listed(*[6] * 9)
+    inspection = inspect_source(source, frames=4)
+    assert inspection.left_out == tuple(f"scene{k}" for k in range(1, 8))
+    note = "7 of 9 scenes were not looked at: scene1, scene2, scene3, scene4, scene5, ... (7 in all)"
+    assert note in inspection.notes[0]
+    assert f"note        {note}" in data_inspect.report(inspection, "x")
+    assert (inspect_source(source, frames=18).left_out, inspect_source(source, frames=18).notes) == ((), ())
+
+
 def test_the_report_says_that_it_is_a_sample():
     inspection = inspect_source(Made(), frames=10)
     assert (inspection.sampled, inspection.read) == (True, 10)
@@ -162,9 +221,6 @@ def test_the_report_says_that_it_is_a_sample():
 def test_a_single_frame_is_no_sample(frames):
     with pytest.raises(ValueError, match="at least 2"):
         inspect_source(Made(), frames=frames)
-
-
-# --- warnings ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -216,17 +272,18 @@ def test_depth_without_any_reading_is_warned_of():
 def test_constant_and_frozen_depth_are_warned_of():
     source = with_depth(lambda depth, k: np.full(SIZE, 2.0) if k == 4 else depth)
     (warning,) = inspect_source(source).warnings
-    assert (warning.kind, "2 frames (attic/4, cellar/9)" in warning.what) == ("constant_depth", True)
+    assert (warning.kind, "frames attic/4, cellar/9" in warning.what) == ("constant_depth", True)
     (warning,) = inspect_source(with_depth(lambda depth, k: ramp() + k // 2)).warnings
-    assert (warning.kind, "10 frames (attic/1, attic/3, attic/5, …)" in warning.what) == ("frozen_depth", True)
+    assert (warning.kind, "frames attic/1, attic/3, attic/5, ... (10 in all)" in warning.what) == ("frozen_depth", True)
 
 
 def test_8_bit_depth_is_a_warning_but_where_the_layout_has_no_other():
     source = with_depth(lambda depth, k: np.round(depth * 25.5) / 25.5)
     assert kinds(source) == ["coarse_depth"]
-    inspection = inspect_source(source, layout="nyu_kaggle")
-    assert inspection.verdict == "looks right"
-    assert "39 mm apart" in inspection.notes[0]
+    for layout in ("nyu_kaggle", "nyu_video"):
+        inspection = inspect_source(source, layout=layout)
+        assert inspection.verdict == "looks right"
+        assert "39 mm apart" in inspection.notes[0]
     assert kinds(with_depth(lambda depth, k: np.round(depth * 1000) / 1000)) == []
 
 
@@ -249,9 +306,7 @@ def test_duplicates_are_told_from_consecutive_ones():
     inspection = inspect_source(Made(repeat))
     assert inspection.duplicates == (("attic/1", "attic/0", True), ("cellar/12", "attic/0", False))
     (warning,) = (warning for warning in inspection.warnings if warning.kind == "duplicates")
-    assert (
-        "2 frames (attic/1, cellar/12) (10.0%) repeat an earlier image, 1 of them the one right before" in warning.what
-    )
+    assert "repeats in frames attic/1, cellar/12, 10.0% of those read; in 1 of them it is the one right" in warning.what
 
 
 def test_a_still_camera_is_noted_and_no_duplicate():
@@ -265,7 +320,7 @@ def test_a_still_camera_is_noted_and_no_duplicate():
     inspection = inspect_source(Made(still))
     assert inspection.duplicates == ()
     assert inspection.near_duplicates == tuple(f"attic/{k}" for k in range(1, 10))
-    assert "9 frames" in inspection.notes[0]
+    assert "(9 in all)" in inspection.notes[0]
 
 
 def test_frames_too_far_apart_are_warned_of():
@@ -290,7 +345,7 @@ def test_pairs_without_a_match_are_warned_of():
 def test_what_no_clip_can_contain_is_warned_of():
     scenes = [Scene("attic", np.array([1, 2, 5, 8, 9]), [2, 3]), Scene("cellar", np.arange(3))]
     (warning,) = inspect_source(Made(scenes=scenes)).warnings
-    assert (warning.kind, "1 frame (attic/5)" in warning.what) == ("single_frames", True)
+    assert (warning.kind, "frame attic/5 " in warning.what) == ("single_frames", True)
     assert kinds(Made(scenes=[Scene("a", np.arange(1)), Scene("bb", np.arange(1))])) == ["single_frames", "no_pairs"]
 
 
@@ -310,6 +365,7 @@ def test_an_unreadable_frame_is_listed_and_the_rest_measured():
     inspection = inspect_source(Made(broken))
     assert inspection.unreadable == (("cellar/9", "cellar/9.jpg: not a readable image (7 bytes)"),)
     assert (inspection.read, inspection.shift.pairs, inspection.sampled) == (19, 16, False)
+    assert [(scene.read, scene.unreadable) for scene in inspection.scenes] == [(10, 0), (9, 1)]
     (warning,) = inspection.warnings
     assert (warning.kind, inspection.verdict) == ("unreadable", "1 thing to look at")
     assert contact_sheet(Made(broken), inspection, "x").shape[1] == WIDTH
@@ -321,9 +377,6 @@ def test_nothing_readable_is_an_error():
 
     with pytest.raises(DataError, match="none of the 20 frames tried can be read, the first: disk on fire"):
         inspect_source(Made(broken))
-
-
-# --- the sheet -----------------------------------------------------------------------------------------------
 
 
 def test_the_sheet_shows_images_depth_edges_and_histograms():
@@ -355,9 +408,6 @@ def test_depth_edges_lie_where_depth_jumps_and_not_at_holes():
     edges = depth_edges(np.zeros((*SIZE, 3), np.uint8), depth).any(-1)
     np.testing.assert_array_equal(np.flatnonzero(edges.any(0)), [31, 32])
     assert edges[:, 31:33].all()
-
-
-# --- the command ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -393,10 +443,25 @@ def run(capsys, monkeypatch, tmp_path):
 def test_the_command_reports_and_draws(run, folder, tmp_path):
     out = run(folder, "--json", "out/figures.json").splitlines()
     assert out[0] == "contact sheet: rooms_inspect.png, figures: out/figures.json"
-    assert out[1] == f"{folder}: 16 frames, nyu_kaggle"
+    assert out[1] == f"{folder}: 16 frames in 2 scenes, nyu_kaggle"
     assert out[-1] == "looks right"
     assert cv2.imread("rooms_inspect.png").shape[1] == WIDTH
     assert sorted(path.name for path in (tmp_path / "here").rglob("*")) == ["figures.json", "out", "rooms_inspect.png"]
+
+
+def test_the_sheet_is_not_named_after_a_version(run, folder):
+    folder = folder.rename(folder.parent / "1.0.0")
+    run(folder, "--layout", "nyu_kaggle")
+    assert [path.name for path in Path().iterdir()] == [f"{folder.parent.name}_inspect.png"]
+
+
+def test_a_scene_without_depth_is_told_and_the_others_measured(run, folder):
+    for path in (folder / "attic_out").glob("*.png"):
+        path.unlink()
+    out = run(folder)
+    assert re.search(r"problem .*attic_out", out)
+    assert re.search(r"scenes +cellar_out 8\n", out)
+    assert out.endswith("1 thing to look at\n")
 
 
 def test_json_has_the_numbers_of_the_report(run, folder):
@@ -424,14 +489,14 @@ def test_json_has_the_numbers_of_the_report(run, folder):
 def test_missing_frames_are_reported_and_not_refused(run, folder):
     (folder / "attic_out" / "4.png").unlink()
     out = run(folder)
-    assert re.search(r"gaps +1: attic_out/3 → 5", out)
+    assert re.search(r"gaps +attic_out/3 → 5", out)
     assert re.search(r"problem +\S+attic_out/4.png is missing", out)
     assert out.endswith("1 thing to look at\n")
 
 
 def test_scenes_and_frames_can_be_chosen(run, folder):
     out = run(folder, "--scenes", "cellar_out", "--frames", 4, "--layout", "nyu_kaggle", "-o", "a.PNG")
-    assert re.search(r"scenes +1: cellar_out 8", out)
+    assert re.search(r"scenes +cellar_out 8\n", out)
     assert "sample: 4 frames" in out
     assert Path("a.PNG").is_file()
 
@@ -455,7 +520,7 @@ def test_nothing_is_overwritten_unless_asked(run, folder):
         (("-o", "sheet.jpg"), "has to end in .png"),
         (("-o", "."), "has to end in .png"),
         (("--json", "."), "is a folder"),
-        (("--scenes", "porch"), "porch: no such scene"),
+        (("--scenes", "porch"), "no such scene"),
     ],
 )
 def test_wrong_arguments_are_refused_and_nothing_written(run, folder, arguments, words):
@@ -480,5 +545,5 @@ def test_real_data_looks_right(run, name, frames):
     if not path.is_dir():
         pytest.skip(f"no frames at {path} (set SMOOTHDINO_SHARED)")
     out = run(path, "--frames", 20)
-    assert f": {frames} frames, " in out
+    assert f": {frames} frames in " in out
     assert out.endswith("\nlooks right\n")

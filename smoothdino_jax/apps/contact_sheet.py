@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from smoothdino_jax.apps.figures import DEPTH_COLOURS, NO_READING, colour
 from smoothdino_jax.data.frames import DataError, Frame, FrameSource
-from smoothdino_jax.data.inspection_figures import LOW_RESPONSE, Inspection, metres
+from smoothdino_jax.inspection.figures import LOW_RESPONSE, Inspection, counted, metres
 
 WIDTH = 1600  # pixels
 
@@ -242,8 +242,8 @@ def _summary(inspection: Inspection) -> str:
     width, height, _ = inspection.sizes[0]
     parts = [
         inspection.layout or "frames",
-        f"{len(inspection.scenes)} scene{'s' if len(inspection.scenes) != 1 else ''}",
-        f"{inspection.frames} frames" + (f", {inspection.read} of them looked at" if inspection.sampled else ""),
+        counted(len(inspection.scenes), "scene"),
+        counted(inspection.frames, "frame") + (f", {inspection.read} of them looked at" if inspection.sampled else ""),
         f"{width}×{height}" + (" and other sizes" if len(inspection.sizes) > 1 else ""),
         inspection.verdict,
     ]

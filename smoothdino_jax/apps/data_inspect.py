@@ -4,7 +4,8 @@ import argparse
 import functools
 import json
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -14,9 +15,10 @@ from tqdm import tqdm
 from smoothdino_jax.apps.contact_sheet import contact_sheet
 from smoothdino_jax.data.detect import layout_of
 from smoothdino_jax.data.frames import DataError
-from smoothdino_jax.data.inspection import inspect_source
-from smoothdino_jax.data.inspection_figures import DISTINCT_MAX, LOW_RESPONSE, Inspection, metres
 from smoothdino_jax.data.opening import LAYOUTS, open_folder
+from smoothdino_jax.data.scene_names import some
+from smoothdino_jax.inspection.figures import DISTINCT_MAX, LOW_RESPONSE, Inspection, counted, metres
+from smoothdino_jax.inspection.measuring import inspect_source
 
 _DESCRIPTION = """\
 Reads frames of an RGB-D folder and says what they are: scenes, sizes, range of depth, gaps, repeats,
@@ -39,6 +41,7 @@ The last line of the report is "looks right" or "N things to look at". With --js
 and each of "warnings" has a "kind" (unit, unreadable, duplicates, ...) to test for.
 """
 _SHOWN = 5  # scenes, gaps, problems ... by name; the JSON has all
+_VERSION = re.compile(r"\d{1,2}\.\d{1,2}\.\d{1,2}")
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -59,8 +62,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--frames",
         metavar="N",
         type=int,
-        default=500,
-        help="read N frames at most, stretches of consecutive ones evenly over the data; 0 for all (default: 500)",
+        default=600,
+        help="read N frames at most, stretches of consecutive ones in every scene; 0 for all (default: 600)",
     )
     parser.add_argument(
         "-o",
@@ -84,10 +87,13 @@ def report(inspection: Inspection, path: str | os.PathLike) -> str:
     Returns:
         Lines; the last is the verdict.
     """
-    lines = [f"{path}: {_count(inspection.frames, 'frame')}, {inspection.layout or 'no named layout'}"]
+    lines = [
+        f"{path}: {counted(inspection.frames, 'frame')} in {counted(len(inspection.scenes), 'scene')}, "
+        f"{inspection.layout or 'no named layout'}"
+    ]
     if inspection.sampled:
         looked = inspection.read + len(inspection.unreadable)
-        lines.append(f"  this is a sample: {looked} frames, evenly over the data (--frames 0 looks at all)")
+        lines.append(f"  this is a sample: {looked} frames, evenly over the scenes (--frames 0 looks at all)")
     lines += [f"  {name:<12}{value}" for name, value in _rows(inspection)]
     lines += [f"  {'note':<12}{note}" for note in inspection.notes]
     for k, warning in enumerate(inspection.warnings, 1):
@@ -98,27 +104,26 @@ def report(inspection: Inspection, path: str | os.PathLike) -> str:
 def _rows(inspection: Inspection) -> Iterator[tuple[str, str]]:
     depth, shift = inspection.depth, inspection.shift
     scenes = [f"{scene.name} {scene.frames}" for scene in inspection.scenes]
-    yield "scenes", f"{len(scenes)}: {_some(scenes)}"
-    yield "sizes", _some([f"{width}×{height} ({_count(count, 'frame')})" for width, height, count in inspection.sizes])
+    yield "scenes", some(scenes)
+    yield "sizes", some([f"{width}×{height} ({counted(count, 'frame')})" for width, height, count in inspection.sizes])
     if np.isnan(depth.median):
         yield "depth", "not one reading"
     else:
         yield "depth", f"{metres(depth.low)} to {metres(depth.high)}, median {metres(depth.median)}"
         yield "", f"1 % of it under {metres(depth.percent_1)}, 99 % under {metres(depth.percent_99)}"
         many = depth.distinct >= DISTINCT_MAX
-        yield "", f"{DISTINCT_MAX} different values or more" if many else _count(depth.distinct, "different value")
+        yield "", f"{DISTINCT_MAX} different values or more" if many else counted(depth.distinct, "different value")
     worst = f"; the most in {depth.worst_frame}, {depth.worst_invalid:.1%}" if depth.worst_invalid else ""
     yield "no reading", f"{depth.invalid:.1%} of the pixels{worst}"
     gaps = [f"{gap.scene}/{gap.before} → {gap.after}" for gap in inspection.gaps]
-    yield "gaps", f"{len(gaps)}: {_some(gaps)}" if gaps else "none"
+    yield "gaps", some(gaps) if gaps else "none"
     repeats = [f"{duplicate.frame} = {duplicate.same_as}" for duplicate in inspection.duplicates]
-    yield "duplicates", f"{len(repeats)}: {_some(repeats)}" if repeats else "none"
+    yield "duplicates", some(repeats) if repeats else "none"
     if inspection.near_duplicates:
-        near = inspection.near_duplicates
-        yield "", f"{len(near)} nearly the frame before, nothing moves: {_some(near)}"
+        yield "", f"nearly the frame before, nothing moves: {some(inspection.near_duplicates)}"
     if shift.pairs:
         moved = "no pair with a match" if np.isnan(shift.median) else f"median {shift.median:.3g} px"
-        yield "shift", f"{moved}; {_count(shift.pairs, 'consecutive pair')}"
+        yield "shift", f"{moved}; {counted(shift.pairs, 'consecutive pair')}"
         yield (
             "response",
             f"median {shift.median_response:.3g}; under {LOW_RESPONSE:g} (no match) {shift.low_response:.1%}",
@@ -139,7 +144,8 @@ def _run(args: argparse.Namespace) -> None:
     if args.frames < 0 or args.frames == 1:
         raise DataError(f"--frames {args.frames}: at least 2 (frames are compared with the next), or 0 for all")
     path = args.path.expanduser()
-    name = path.absolute().resolve().name or "data"
+    # TFDS ends in the folder of a version, which is no name.
+    name = next((part for part in reversed(path.resolve().parts[1:]) if not _VERSION.fullmatch(part)), "data")
     sheet = args.output or Path(f"{name}_inspect.png")
     if sheet.suffix.lower() != ".png":
         raise DataError(f"-o {sheet}: the contact sheet is a PNG, the name has to end in .png")
@@ -180,11 +186,3 @@ def _write(file: Path, data: bytes) -> None:
             part.unlink(missing_ok=True)
     except OSError as error:
         raise DataError(f"{file} can't be written: {error.strerror or error}") from None
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count} {what}{'s' if count != 1 else ''}"
-
-
-def _some(texts: Sequence[str]) -> str:
-    return ", ".join(texts[:_SHOWN]) + (f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else "")

@@ -20,6 +20,7 @@ class SceneFigures(NamedTuple):
         name: as in the source.
         frames: all that it has.
         read: those that were read and measured.
+        unreadable: those that should have been read and couldn't be.
         median_depth: metres, the median of the frames' medians; NaN without any reading.
         units_per_metre: what its stored depth was divided by, where that is known.
     """
@@ -27,6 +28,7 @@ class SceneFigures(NamedTuple):
     name: str
     frames: int
     read: int
+    unreadable: int
     median_depth: float
     units_per_metre: float | None
 
@@ -148,7 +150,7 @@ class Inspection:
         problems: what opening left out, from the source.
         unreadable: frames that should have been read and couldn't be.
         single_frames: frames with no neighbour that follows or precedes: no clip can contain them.
-        warnings: see `inspection_warnings`.
+        warnings: see `advice`.
         notes: worth knowing, nothing to do.
         positions: `(read,)` int64, the frames that were read, as positions in the source.
         depth_histogram: `(2, bins)`: centres in metres, counts.
@@ -182,10 +184,15 @@ class Inspection:
         return self.read + len(self.unreadable) < self.frames
 
     @property
+    def left_out(self) -> tuple[str, ...]:
+        """The scenes of which not one frame was looked at, because the sample was too small for all."""
+        return tuple(scene.name for scene in self.scenes if scene.frames and not scene.read + scene.unreadable)
+
+    @property
     def verdict(self) -> str:
         """One line: "looks right", or how many warnings there are."""
         count = len(self.warnings)
-        return "looks right" if not count else f"{count} thing{'s' if count > 1 else ''} to look at"
+        return f"{counted(count, 'thing')} to look at" if count else "looks right"
 
     def as_dict(self) -> dict:
         """The figures as dicts, lists, numbers and strings, for JSON: NaN is None, and the arrays stay out."""
@@ -199,6 +206,11 @@ class Inspection:
 def metres(value: float) -> str:
     """A depth for people: three digits, no exponent for large values."""
     return f"{value:,.0f} m" if abs(value) >= 1000 else f"{value:.3g} m"
+
+
+def counted(number: int, what: str) -> str:
+    """A number with its noun: "1 frame", "2 frames"."""
+    return f"{number} {what}{'s' if number != 1 else ''}"
 
 
 def _plain(value):

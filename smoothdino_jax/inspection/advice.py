@@ -7,11 +7,12 @@ says the figure. What a layout explains (the 8 bits of NYU's Kaggle layout) is a
 import math
 from collections.abc import Iterator, Sequence
 
-from smoothdino_jax.data.images import LIKELY_MEDIAN as LIKELY_MEDIAN
-from smoothdino_jax.data.inspection_figures import DataWarning, Inspection, metres
+from smoothdino_jax.data.images import LIKELY_MEDIAN
+from smoothdino_jax.data.scene_names import some
+from smoothdino_jax.inspection.figures import DataWarning, Inspection, counted, metres
 
 _USUAL_UNITS = (1000, 5000, 10000, 256)  # per metre: millimetres; TUM; tenths of millimetres; KITTI
-_EIGHT_BITS = ("nyu_kaggle",)
+_EIGHT_BITS = ("nyu_kaggle", "nyu_video")  # the second may be prepared from the first
 _DISTINCT, _STEP = 256, 0.005  # few values, and metres between them: 8 bits of 1.3 m or more
 _INVALID = 0.5
 _DUPLICATES = 0.03
@@ -37,14 +38,20 @@ def warnings_on(inspection: Inspection) -> Iterator[DataWarning]:
 
 def notes_on(inspection: Inspection) -> Iterator[str]:
     """What is worth knowing and needs nothing done."""
+    if left_out := inspection.left_out:
+        scenes = len(inspection.scenes)
+        yield (
+            f"{len(left_out)} of {scenes} scenes were not looked at: {some(left_out)}. A sample of {2 * scenes} frames "
+            "has some of each"
+        )
     if _is_coarse(inspection) and inspection.layout in _EIGHT_BITS:
         yield (
-            f"depth has {inspection.depth.distinct} values, {1000 * inspection.depth.step:.0f} mm apart: this layout "
-            "stores 8 bits, so errors of that size are in the truth itself"
+            f"depth has {inspection.depth.distinct} values, {1000 * inspection.depth.step:.0f} mm apart: NYU's Kaggle "
+            "files store 8 bits, so errors of that size are in the truth itself"
         )
     if inspection.near_duplicates:
         yield (
-            f"the camera and the scene stand still in {_count(inspection.near_duplicates)}: "
+            f"the camera and the scene stand still in {_frames(inspection.near_duplicates)}: "
             "nothing about motion is learnt from them"
         )
 
@@ -69,19 +76,19 @@ def _on_files(inspection: Inspection) -> Iterator[DataWarning]:
     if inspection.unreadable:
         yield DataWarning(
             "unreadable",
-            f"{_count([frame for frame, _ in inspection.unreadable])} can't be read",
+            f"{_frames([frame for frame, _ in inspection.unreadable])} can't be read",
             "copy or unpack the files again; training would stop there",
         )
     if inspection.problems:
         yield DataWarning(
             "problems",
-            f"opening the data met {len(inspection.problems)} problem(s), the first: {inspection.problems[0]}",
+            f"opening the data met {counted(len(inspection.problems), 'problem')}, the first: {inspection.problems[0]}",
             "complete the data, or go on without: no clip reaches over a frame that is left out",
         )
     if inspection.single_frames:
         yield DataWarning(
             "single_frames",
-            f"{_count(inspection.single_frames)} without a neighbour before or after",
+            f"{_frames(inspection.single_frames)} without a neighbour before or after",
             "no clip of 2 can contain them: the recording drops frames there, or the scene is too short",
         )
 
@@ -98,18 +105,18 @@ def _on_depth(inspection: Inspection) -> Iterator[DataWarning]:
         )
     if depth.empty:
         yield DataWarning(
-            "empty_depth", f"{_count(depth.empty)} without one reading of depth", "leave them out: they teach nothing"
+            "empty_depth", f"{_frames(depth.empty)} without one reading of depth", "leave them out: they teach nothing"
         )
     if depth.constant:
         yield DataWarning(
             "constant_depth",
-            f"depth is the same everywhere in {_count(depth.constant)}",
+            f"depth is the same everywhere in {_frames(depth.constant)}",
             "that is no measurement: look at the depth files",
         )
     elif depth.frozen:
         yield DataWarning(
             "frozen_depth",
-            f"depth repeats the frame before while the image changes, in {_count(depth.frozen)}",
+            f"depth repeats the frame before while the image changes, in {_frames(depth.frozen)}",
             "the depth camera is slower than the colour camera or stood still: pair frames by their timestamps, "
             "or drop the repeats",
         )
@@ -155,8 +162,8 @@ def _on_images(inspection: Inspection) -> Iterator[DataWarning]:
         consecutive = sum(duplicate.consecutive for duplicate in inspection.duplicates)
         yield DataWarning(
             "duplicates",
-            f"{_count(repeated)} ({len(repeated) / inspection.read:.1%}) repeat an earlier image, "
-            f"{consecutive} of them the one right before",
+            f"an earlier image repeats in {_frames(repeated)}, {len(repeated) / inspection.read:.1%} of those read; "
+            f"in {consecutive} of them it is the one right before",
             "remove them: clips of repeats teach that nothing moves, and repeats elsewhere leak from training "
             "into validation",
         )
@@ -195,7 +202,5 @@ def _is_coarse(inspection: Inspection) -> bool:
     return depth.distinct <= _DISTINCT and depth.step >= _STEP
 
 
-def _count(frames: Sequence[str]) -> str:
-    """How many, and the first few by name."""
-    shown = ", ".join(frames[:3]) + (", …" if len(frames) > 3 else "")
-    return f"{len(frames)} frame{'s' if len(frames) != 1 else ''} ({shown})"
+def _frames(names: Sequence[str]) -> str:
+    return f"frame{'s' if len(names) != 1 else ''} {some(names, 3)}"

@@ -2,7 +2,7 @@
 
 Most training that fails on one's own data fails for a reason that the data shows at once: depth in another unit,
 frames too far apart, images that repeat. `inspect_source` measures what would show it, over all frames or
-over an even sample of them, and never holds more than a few frames in memory.
+over a sample of them, and never holds more than a few frames in memory.
 """
 
 import dataclasses
@@ -15,7 +15,8 @@ import numpy as np
 
 from smoothdino_jax.data.clips import scene_numbers, segment_numbers
 from smoothdino_jax.data.frames import DataError, Frame, FrameSource
-from smoothdino_jax.data.inspection_figures import (
+from smoothdino_jax.inspection.advice import notes_on, warnings_on
+from smoothdino_jax.inspection.figures import (
     DISTINCT_MAX,
     LOW_RESPONSE,
     DepthFigures,
@@ -27,10 +28,9 @@ from smoothdino_jax.data.inspection_figures import (
     SizeCount,
     Unreadable,
 )
-from smoothdino_jax.data.inspection_frames import FrameFigures, Pairs, centres, measure_frame, quantile
-from smoothdino_jax.data.inspection_warnings import notes_on, warnings_on
+from smoothdino_jax.inspection.frames import FrameFigures, Pairs, centres, measure_frame, quantile
+from smoothdino_jax.inspection.sampling import sample
 
-_STRETCH = 10  # frames in a row, where the sample allows
 _INTRINSICS_MAX = 10
 _UNITS_OF_LAYOUT = {"tum": 5000, "seven_scenes": 1000}
 # An image sensor's noise alone makes two frames differ by more than half a grey level.
@@ -39,7 +39,7 @@ _NEAR_DIFFERENCE, _NEAR_SHIFT = 0.5, 0.1
 
 def inspect_source(
     source: FrameSource,
-    frames: int = 500,
+    frames: int = 600,
     layout: str = "",
     watch: Callable[[list[int]], Iterable[int]] = iter,
 ) -> Inspection:
@@ -47,7 +47,7 @@ def inspect_source(
 
     Args:
         source: frames. What it could not list is taken from its `problems`, if it has any.
-        frames: how many to read, at most, as stretches of consecutive frames evenly over the source; 0 for all.
+        frames: how many to read, at most, see `sample`; 0 for all.
         layout: name of the layout, one of `opening.LAYOUTS`, or what else to call it. Some layouts explain what
             would otherwise be a warning.
         watch: wraps the list of positions while they are read, for a progress bar.
@@ -67,7 +67,7 @@ def inspect_source(
     previous, pairs = None, Pairs()
     for position, frame in _read(source, watch(sample(source, frames).tolist())):
         if isinstance(frame, Unreadable):
-            tally.unreadable.append(frame._replace(frame=names[position]))
+            tally.unreadable[position] = frame._replace(frame=names[position])
             continue
         frame, measured = frame
         tally.add(position, *measured)
@@ -79,35 +79,10 @@ def inspect_source(
         previous = position, frame.image
     pairs.flush()
     if not tally.frames:
-        raise DataError(
-            f"none of the {len(tally.unreadable)} frames tried can be read, the first: {tally.unreadable[0].reason}"
-        )
+        first = next(iter(tally.unreadable.values()))
+        raise DataError(f"none of the {len(tally.unreadable)} frames tried can be read, the first: {first.reason}")
     inspection = _inspection(source, layout, names, tally, pairs)
     return dataclasses.replace(inspection, warnings=tuple(warnings_on(inspection)), notes=tuple(notes_on(inspection)))
-
-
-def sample(source: FrameSource, frames: int) -> np.ndarray:
-    """Positions to look at: stretches of consecutive frames, evenly over the source.
-
-    Stretches have ten frames, or fewer (two at least) where that is needed to reach every scene.
-
-    Args:
-        source: frames.
-        frames: how many, at most; 0 for all.
-
-    Returns:
-        `(N,)` int64 positions, ascending.
-    """
-    total = len(source)
-    if not frames or frames >= total:
-        return np.arange(total)
-    length = int(np.clip(frames // len(source.scenes), 2, _STRETCH))
-    starts = np.linspace(0, total - length, frames // length).round().astype(np.int64)
-    # A stretch that would reach over a gap moves back into its segment, as far as that is long enough.
-    segments = np.array([(segment.start, segment.stop) for segment in source.segments if len(segment)])
-    first, stop = segments[np.searchsorted(segments[:, 0], starts, side="right") - 1].T
-    starts = np.maximum(first, np.minimum(starts, stop - length))
-    return np.unique((starts[:, None] + np.arange(length)).clip(max=total - 1))
 
 
 def _read(source: FrameSource, positions: Iterable[int]) -> Iterator[tuple[int, object]]:
@@ -151,7 +126,7 @@ class _Tally:
 
     def __init__(self, names: _Names):
         self.frames: dict[int, FrameFigures] = {}
-        self.unreadable: list[Unreadable] = []
+        self.unreadable: dict[int, Unreadable] = {}
         self.counts = np.zeros(len(centres()), np.int64)
         self.values = np.empty(0, np.float32)
         self.duplicates: list[Duplicate] = []
@@ -203,7 +178,7 @@ def _inspection(source: FrameSource, layout: str, names: _Names, tally: _Tally, 
         poses=sum(figures.has_pose for figures in tally.frames.values()) / len(tally.frames),
         intrinsics=tuple(intrinsics)[:_INTRINSICS_MAX],
         problems=tuple(getattr(source, "problems", ())),
-        unreadable=tuple(tally.unreadable),
+        unreadable=tuple(tally.unreadable.values()),
         single_frames=tuple(names[segment.start] for segment in source.segments if len(segment) == 1),
         positions=np.array(list(tally.frames), np.int64),
         depth_histogram=np.stack([centres()[filled].astype(np.float64), tally.counts[filled]]),
@@ -213,13 +188,14 @@ def _inspection(source: FrameSource, layout: str, names: _Names, tally: _Tally, 
 
 def _scenes(source: FrameSource, layout: str, names: _Names, tally: _Tally) -> tuple[SceneFigures, ...]:
     medians = [[] for _ in source.scenes]
+    unreadable = Counter(names.scene_of[position] for position in tally.unreadable)
     for position, figures in tally.frames.items():
         medians[names.scene_of[position]].append(figures.median)
     meta, scenes = getattr(source, "meta", {}), []
-    for (name, positions), found in zip(source.scenes.items(), medians, strict=True):
+    for k, ((name, positions), found) in enumerate(zip(source.scenes.items(), medians, strict=True)):
         units = getattr(meta.get(name), "units_per_metre", _UNITS_OF_LAYOUT.get(layout))
         median = _median([value for value in found if not math.isnan(value)])
-        scenes.append(SceneFigures(name, len(positions), len(found), median, units))
+        scenes.append(SceneFigures(name, len(positions), len(found), unreadable[k], median, units))
     return tuple(scenes)
 
 
