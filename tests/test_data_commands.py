@@ -13,26 +13,19 @@ import cv2
 import numpy as np
 import pytest
 
-from smoothdino_jax.apps import cli, data_download, data_prepare
+from smoothdino_jax.apps import cli, data_download
 from smoothdino_jax.data import archives
 from smoothdino_jax.data.frames import DataError
 from smoothdino_jax.data.opening import open_folder
 from smoothdino_jax.data.public_archives import DOWNLOADS, Download
-from smoothdino_jax.data.unpacking import unpack
+from smoothdino_jax.data.unpacking import unpack, unpack_tar
 
 BUILDER = "smoothdino_jax.data.nyu_depth_v2_video"
 
 
 @pytest.fixture
-def command(capsys, monkeypatch):
+def command(capsys):
     """Runs `smoothdino data ...`; returns its exit code, stdout and stderr."""
-
-    def add_parser(commands):
-        inner = commands.add_parser("data").add_subparsers(required=True)
-        data_download.add_parser(inner)
-        data_prepare.add_parser(inner)
-
-    monkeypatch.setattr(cli, "_COMMANDS", (types.SimpleNamespace(add_parser=add_parser),))
 
     def run(*arguments):
         code = cli.main(["data", *map(str, arguments)])
@@ -101,7 +94,7 @@ def test_without_a_name_the_table_is_printed(command):
 def test_an_unknown_name_is_refused_in_one_line(command, tmp_path):
     code, out, err = command("download", "tum/freiburg1_zyx", "-o", tmp_path)
     assert (code, out) == (2, "")
-    assert err.startswith("smoothdino data: no dataset 'tum/freiburg1_zyx': did you mean tum/freiburg1_xyz")
+    assert err.startswith("smoothdino data download: no dataset 'tum/freiburg1_zyx': did you mean tum/freiburg1_xyz")
     assert err.count("\n") == 1
 
 
@@ -169,6 +162,26 @@ def test_ctrl_c_says_how_to_go_on(command, fetched, tmp_path, monkeypatch):
     code, _, err = command("download", "frames", "-o", tmp_path)
     assert code == 130
     assert "run the same command to go on" in err
+    assert err.endswith("\nsmoothdino data download: interrupted\n")
+
+
+def test_a_message_of_several_lines_keeps_them(command, tmp_path):
+    (tmp_path / "rgb").mkdir()
+    code, out, err = command("inspect", tmp_path)
+    assert (code, out) == (2, "")
+    with pytest.raises(DataError) as caught:
+        open_folder(tmp_path)
+    assert "\n  tum: TUM RGB-D" in str(caught.value)
+    assert err == f"smoothdino data inspect: {caught.value}\n"
+
+
+def test_data_has_its_three_commands(command, capsys):
+    with pytest.raises(SystemExit):
+        command("--help")
+    out = capsys.readouterr().out
+    assert out.startswith("usage: smoothdino data [-h] COMMAND")
+    for name in ("download", "inspect", "prepare"):
+        assert f"\n    {name} " in out
 
 
 def test_zips_in_a_zip_are_unpacked_and_litter_left_out(tmp_path):
@@ -235,6 +248,26 @@ def test_too_little_room_is_noticed_before_unpacking(tmp_path, monkeypatch, file
     refuses_to_unpack(path, f"unpacking {file}", "Make room")
 
 
+def test_what_a_killed_unpacking_left_is_removed_before_room_is_looked_for(tmp_path, monkeypatch):
+    path = archive(tmp_path / "frames.tgz", {"a": b"1"})
+    leftover = tmp_path / "out" / "incomplete.frames"
+    leftover.mkdir(parents=True)
+    (leftover / "half").write_bytes(b"2")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: types.SimpleNamespace(free=0 if leftover.exists() else 10**6))
+    unpack_tar(path, tmp_path / "out" / "frames", progress=False)
+    assert files_in(tmp_path / "out") == ["frames/a", "frames/unpacked.json"]
+
+
+def test_two_processes_do_not_unpack_to_one_place(tmp_path):
+    path, folder = archive(tmp_path / "frames.tgz", {"a": b"1"}), tmp_path / "out" / "frames"
+    (tmp_path / "out" / "incomplete.frames").mkdir(parents=True)
+    with archives.claim(tmp_path / "out"), pytest.raises(DataError, match="another process"):
+        unpack_tar(path, folder, progress=False)
+    assert (tmp_path / "out" / "incomplete.frames").is_dir()
+    unpack_tar(path, folder, progress=False)
+    assert files_in(tmp_path / "out") == ["frames/a", "frames/unpacked.json"]
+
+
 @pytest.fixture
 def kaggle(tmp_path) -> Path:
     """A folder as Kaggle's zip unpacks: two scenes of three frames."""
@@ -271,8 +304,8 @@ def test_prepare_says_what_it_does_what_came_out_and_what_is_next(command, kaggl
     assert first == f"{kaggle} (config kaggle) -> prepared"
     assert second == f"{fields['folder']}: 50,688 train, 654 test frames, 7 GB"
     assert rest[0] == f"next: smoothdino data inspect {fields['folder']}"
-    assert "--config.data.source.name=nyu_video" in rest[1]
-    assert f"--config.data.source.path={fields['folder']} " in rest[1]
+    train = "python train.py --config=configs/own_video.py"
+    assert rest[1].strip() == f"{train} --config.data.source.path={fields['folder']} --workdir=runs/own"
     options = {"config": "kaggle", "bad_frames": "error", "overwrite": False}
     assert calls == [(kaggle, "prepared", options)]
 
@@ -301,7 +334,7 @@ def test_prepare_refuses_in_one_line_what_is_no_nyu(command, stand_in, tmp_path)
     for path, word in ((tmp_path / "nowhere", "no such file or folder"), (tmp_path, "no frames of NYUv2")):
         code, out, err = command("prepare", path, "-o", "prepared")
         assert (code, out) == (2, "")
-        assert err.startswith(f"smoothdino data: {path}: {word}")
+        assert err.startswith(f"smoothdino data prepare: {path}: {word}")
         assert err.count("\n") == 1
     assert calls == []
 

@@ -1,9 +1,11 @@
 """Preparing NYUv2 and reading it back: what goes in comes out, in order, and nothing half done passes for done."""
 
+import hashlib
 import json
 import os
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -99,7 +101,7 @@ def test_frames_come_back_as_they_went_in(folder, tmp_path):
 
 def test_test_images_are_stored_without_loss_each_its_own_segment(folder, tmp_path):
     build(folder, tmp_path / "out")
-    source = NYUVideo(tmp_path / "out", part="test")
+    source = NYUVideo(tmp_path / "out", split="test")
     assert source.scenes == {"test": range(2)}
     assert source.segments == [range(1), range(1, 2)]
     frame = source[1]
@@ -107,6 +109,14 @@ def test_test_images_are_stored_without_loss_each_its_own_segment(folder, tmp_pa
     np.testing.assert_array_equal(frame.depth, np.full(SIZE, np.float32(1007) * np.float32(0.001)))
     expected = cv2.imread(str(folder / "data" / "nyu2_test" / "00007_colors.png"), cv2.IMREAD_COLOR_RGB)
     np.testing.assert_array_equal(frame.image, expected)
+
+
+def test_a_split_is_train_or_test_and_has_to_be_there(folder, tmp_path):
+    shutil.rmtree(folder / "data" / "nyu2_test")
+    build(folder, tmp_path / "out")
+    assert_refuses(lambda: NYUVideo(tmp_path / "out", split="test"), "no split 'test', only train")
+    with pytest.raises(ValueError, match="split='val'"):
+        NYUVideo(tmp_path / "out", split="val")
 
 
 @pytest.mark.parametrize("prefix", ["", "nyu_data/"])
@@ -119,7 +129,7 @@ def test_a_zip_gives_what_its_folder_gives(folder, tmp_path, prefix):
     for i in range(10):
         np.testing.assert_array_equal(ours[i].image, theirs[i].image)
     record = json.loads((ours.folder / "metadata.json").read_text())
-    assert record["sha256"] == __import__("hashlib").sha256(archive.read_bytes()).hexdigest()
+    assert record["sha256"] == hashlib.sha256(archive.read_bytes()).hexdigest()
     assert record["source"] == "nyu.zip"
     other = json.loads((theirs.folder / "metadata.json").read_text())
     assert record["splits"]["train"]["scenes"] == other["splits"]["train"]["scenes"]
@@ -168,7 +178,7 @@ def test_fastdepth_from_a_folder_and_from_its_archive(tmp_path):
         np.testing.assert_array_equal(source[0].depth[0, :5], first)
         # JPEG of quality 95 on a smooth image: a few grey levels.
         np.testing.assert_allclose(source[0].image.astype(int), rgb.transpose(1, 2, 0), atol=12)
-        test = NYUVideo(out, part="test")
+        test = NYUVideo(out, split="test")
         np.testing.assert_array_equal(test[0].image, rgb.transpose(1, 2, 0))
         assert test.segments == [range(1), range(1, 2)]
     unpacked = tmp_path / "out2" / "downloads" / "extracted" / "nyudepthv2"
@@ -197,12 +207,12 @@ def test_rounding_keeps_readings_readings():
 
 def test_a_bad_frame_stops_the_build_or_is_left_out_by_name(folder, tmp_path):
     (folder / BROKEN).write_bytes((folder / BROKEN).read_bytes()[:100])
-    assert_refuses(lambda: build(folder, tmp_path / "out"), f"{folder}/{BROKEN}", "not a readable image")
+    assert_refuses(lambda: build(folder, tmp_path / "out"), f"{folder}/{BROKEN}: ", "unpack it again")
     assert_nothing_finished(tmp_path / "out")
     prepared = build(folder, tmp_path / "out", bad_frames="skip")
     assert prepared.frames == {"train": 9, "test": 2}
     assert len(prepared.skipped) == 1
-    assert prepared.skipped[0].startswith(f"{BROKEN}: not a readable image")
+    assert prepared.skipped[0].startswith(f"{BROKEN}: ")
     assert (prepared.folder / "skipped.txt").read_text() == prepared.skipped[0] + "\n"
     source = NYUVideo(tmp_path / "out")
     assert source.segments == [range(2), range(2, 5), range(5, 9)]
@@ -269,7 +279,7 @@ def test_a_single_frame_and_other_inputs_are_refused(folder, tmp_path):
 
 
 def test_too_small_a_disk_is_refused_beforehand(folder, tmp_path, monkeypatch):
-    usage = __import__("shutil").disk_usage(tmp_path)
+    usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage._replace(free=1000))
     assert_refuses(lambda: build(folder, tmp_path / "out"), "are free", "0.001 MB")
     assert_nothing_finished(tmp_path / "out")
@@ -286,8 +296,43 @@ def test_a_finished_dataset_is_kept_unless_overwritten(folder, tmp_path, capsys)
     (folder / "data" / "nyu2_train" / "cellar_out" / "4.png").unlink()
     (folder / "data" / "nyu2_train" / "cellar_out" / "2.png").unlink()
     assert_refuses(lambda: build(folder, tmp_path / "out", overwrite=True), "cellar_out/2.png")
-    assert shard.stat().st_mtime_ns == written  # looked at before the old one was removed
+    assert shard.stat().st_mtime_ns == written  # looked at before the old one was moved
     assert build(folder, tmp_path / "out", overwrite=True, bad_frames="skip").frames["train"] == 8
+    assert [path.name for path in first.folder.parent.iterdir()] == ["1.0.0"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError("disk full"), DataError("damaged"), SystemExit])
+def test_what_was_to_be_overwritten_is_back_when_the_new_build_fails(folder, tmp_path, monkeypatch, error):
+    first = build(folder, tmp_path / "out")
+    before = {file.name: file.read_bytes() for file in first.folder.iterdir()}
+    read, seen = KaggleInput.read, []
+
+    def fails(self, split, scene, k):
+        if scene.name == "cellar_out" and k == 2:
+            seen.extend(path.name for path in first.folder.parent.iterdir())
+            assert_refuses(lambda: NYUVideo(tmp_path / "out"), "no finished")
+            raise error
+        return read(self, split, scene, k)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KaggleInput, "read", fails)
+        with pytest.raises(DataError if isinstance(error, Exception) else error):
+            build(folder, tmp_path / "out", overwrite=True)
+    assert "replaced.1.0.0" in seen
+    assert "1.0.0" not in seen
+    assert [path.name for path in first.folder.parent.iterdir()] == ["1.0.0"]
+    assert {file.name: file.read_bytes() for file in first.folder.iterdir()} == before
+    assert len(NYUVideo(tmp_path / "out")) == 10
+
+
+def test_a_damaged_dataset_can_be_overwritten(folder, tmp_path):
+    first = build(folder, tmp_path / "out")
+    for name in ("metadata.json", "features.json"):
+        (first.folder / name).write_text("{")
+        assert build(folder, tmp_path / "out", overwrite=True).frames == first.frames
+        assert len(NYUVideo(tmp_path / "out")) == 10
+    (first.folder / "dataset_info.json").write_text("{")
+    assert_refuses(lambda: build(folder, tmp_path / "out", overwrite=True), str(first.folder), "Delete")
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError("disk full")])
@@ -311,29 +356,74 @@ _KILLED = """
 import os, signal, sys
 from smoothdino_jax.data.nyu_depth_v2_video import NyuDepthV2Video, prepare
 NyuDepthV2Video._write_record = lambda self, written: os.kill(os.getpid(), signal.SIGKILL)
-prepare(sys.argv[1], sys.argv[2], progress=False)
+prepare(sys.argv[1], sys.argv[2], overwrite=True, progress=False)
 """
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_a_killed_process_was_to_overwrite_is_brought_back(folder, tmp_path, capsys, overwrite):
+    first = build(folder, tmp_path / "out")
+    old = next(first.folder.glob("*train*")).stat().st_mtime_ns
+    assert subprocess.run([sys.executable, "-c", _KILLED, folder, tmp_path / "out"]).returncode == -9
+    names = sorted(path.name.split("_")[0].split(".")[0] for path in first.folder.parent.iterdir())
+    assert names == ["build", "incomplete", "replaced"]
+    assert_nothing_finished(tmp_path / "out")
+    assert prepare(folder, tmp_path / "out", overwrite=overwrite) == first
+    assert "brought back" in capsys.readouterr().err
+    assert (next(first.folder.glob("*train*")).stat().st_mtime_ns == old) is not overwrite
+    assert [path.name for path in first.folder.parent.iterdir()] == ["1.0.0"]
+
+
+def test_the_old_dataset_of_a_process_killed_after_it_was_done_is_removed(folder, tmp_path):
+    first = build(folder, tmp_path / "out")
+    shutil.copytree(first.folder, first.folder.with_name("replaced.1.0.0"))
+    assert build(folder, tmp_path / "out") == first
+    assert [path.name for path in first.folder.parent.iterdir()] == ["1.0.0"]
 
 
 def test_a_killed_build_does_not_pass_for_finished_and_is_cleaned_up(folder, tmp_path):
     killed = subprocess.run([sys.executable, "-c", _KILLED, folder, tmp_path / "out"])
     assert killed.returncode == -9
     configs = tmp_path / "out" / "nyu_depth_v2_video" / "kaggle"
-    assert [path.name.startswith("incomplete.") for path in configs.iterdir()] == [True]
+    assert sorted(path.name.partition(".")[0] for path in configs.iterdir()) == ["build", "incomplete"]
     assert_nothing_finished(tmp_path / "out")
     build(folder, tmp_path / "out")
     assert [path.name for path in configs.iterdir()] == ["1.0.0"]
-    assert not (configs / "1.0.0" / "build.lock").exists()
 
 
-def test_what_another_process_is_building_is_left_alone(folder, tmp_path):
-    other = tmp_path / "out" / "nyu_depth_v2_video" / "kaggle" / "incomplete.ABCDEF_1.0.0"
-    other.mkdir(parents=True)
-    with claim(other):
-        assert_refuses(lambda: build(folder, tmp_path / "out"), str(other), "another process")
-        assert other.is_dir()
-    build(folder, tmp_path / "out")
-    assert not other.exists()
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_another_process_is_building_is_left_alone(folder, tmp_path, overwrite):
+    configs = build(folder, tmp_path / "out").folder.parent
+    (configs / "1.0.0").rename(configs / "replaced.1.0.0")
+    (configs / "incomplete.ABCDEF_1.0.0").mkdir()
+    there = {"build.lock", "incomplete.ABCDEF_1.0.0", "replaced.1.0.0"}
+    with claim(configs):
+        assert_refuses(lambda: build(folder, tmp_path / "out", overwrite=overwrite), str(configs), "another process")
+        assert {path.name for path in configs.iterdir()} == there
+        shutil.rmtree(configs / "replaced.1.0.0")
+        assert_refuses(lambda: build(folder, tmp_path / "out", overwrite=overwrite), str(configs), "another process")
+        assert (configs / "incomplete.ABCDEF_1.0.0").is_dir()
+    build(folder, tmp_path / "out", overwrite=overwrite)
+    assert [path.name for path in configs.iterdir()] == ["1.0.0"]
+
+
+def test_one_process_at_a_time_has_a_claim(tmp_path):
+    with claim(tmp_path):
+        with pytest.raises(DataError, match="another process"), claim(tmp_path):
+            pass
+        assert (tmp_path / "build.lock").exists()  # still the first one's
+    assert not list(tmp_path.iterdir())
+    with claim(tmp_path):
+        pass
+
+
+def test_a_changed_byte_in_a_png_comes_up_by_its_checksum(folder, tmp_path):
+    path = folder / "data" / "nyu2_train" / "attic_out" / "3.png"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 16
+    path.write_bytes(data)
+    assert_refuses(lambda: build(folder, tmp_path / "out"), "attic_out/3.png: ", "PNG", "unpack it again")
+    assert_nothing_finished(tmp_path / "out")
 
 
 _WITHOUT_TENSORFLOW = """

@@ -19,17 +19,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments; None for the process's own.
 
     Returns:
-        The exit code: 0, 2 for input that can't be used (one line on stderr says why), 130 when interrupted.
+        The exit code: 0, 2 for input that can't be used (stderr says why), 130 when interrupted.
     """
     args = _parser().parse_args(argv)
+    command = " ".join(filter(None, ("smoothdino", args.command, getattr(args, "data_command", None))))
     try:
         args.run(args)
     except DataError as error:
-        command = " ".join(filter(None, (args.command, getattr(args, "data_command", None))))
-        print(f"smoothdino {command}: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"smoothdino {args.command}: interrupted", file=sys.stderr)
+        print(f"{command}: interrupted", file=sys.stderr)
         return 130
     return 0
 

@@ -12,7 +12,7 @@ from smoothdino_jax.data.unpacking import SUFFIXES, stem_of, unpack
 
 _DESCRIPTION = """\
 Downloads a public RGB-D archive and unpacks it. A download that was stopped goes on where it was when the same
-command is run again; what is complete has been checked. Without NAME: the table of what there is.
+command is run again. Size and checksum are checked as far as they are known. Without NAME: the table of what there is.
 """
 _EXAMPLES = """\
 examples:
@@ -29,8 +29,8 @@ examples:
   An archive from elsewhere:
     smoothdino data download https://example.org/frames.zip -o data --unpack
 
-  Downloaded by hand to data/nyu_data.zip: this checks and unpacks it:
-    smoothdino data download densedepth -o data --unpack
+  Downloaded by hand to data/nyudepthv2.tar.gz: this checks and unpacks it:
+    smoothdino data download fastdepth -o data --unpack
 
 The licences are those of the publishers; read them before use. docs/datasets.md has more on each dataset.
 """

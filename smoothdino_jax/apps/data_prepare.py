@@ -13,7 +13,9 @@ from smoothdino_jax.data.nyu_input import find_input
 _DESCRIPTION = """\
 Turns NYU Depth v2, as Kaggle (DenseDepth) or MIT (FastDepth) publish it, into the TFDS dataset
 nyu_depth_v2_video: every frame in order, with its scene, number and gap-free segment. Every frame is decoded
-once, so that what is damaged comes up now. A build that is stopped leaves nothing that looks finished.
+once, so that what is truncated, can't be decoded or fails its checksum comes up now. Archives and PNGs have
+checksums, an unpacked JPEG has none: build from the archive. A build that is stopped leaves nothing that looks
+finished.
 Needs pip install 'smoothdino-jax[data]'.
 """
 _EXAMPLES = """\
@@ -57,9 +59,14 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--bad-frames",
         choices=("error", "skip"),
         default="error",
-        help="at a damaged or missing frame: stop (the default), or leave it out",
+        help="at a frame that is missing or can't be read: stop (the default), or leave it out",
     )
-    parser.add_argument("--overwrite", action="store_true", help="build again what is there already")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="build again what is there already; the old one is kept until the new one is finished: "
+        "there has to be room for both",
+    )
     parser.set_defaults(run=_run)
 
 
@@ -85,7 +92,4 @@ def _run(args: argparse.Namespace) -> None:
         print(f"  {len(prepared.skipped)} files left out, all of them in {prepared.folder / _SKIPPED}")
     folder = shlex.quote(str(prepared.folder))
     print(f"next: smoothdino data inspect {folder}")
-    print(
-        "      python train.py --config=configs/nyu_adapter.py --workdir=runs/mine --config.data.source.name=nyu_video"
-        f" --config.data.source.path={folder} --config.data.source.scenes='()'"
-    )
+    print(f"      python train.py --config=configs/own_video.py --config.data.source.path={folder} --workdir=runs/own")

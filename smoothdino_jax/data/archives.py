@@ -102,26 +102,27 @@ def check_space(folder: Path, needed: float, what: str) -> None:
 
 @contextlib.contextmanager
 def claim(folder: Path) -> Iterator[None]:
-    """Marks a folder as being worked on while the context lasts; the mark of a killed process doesn't count."""
+    """Marks a folder as being worked on while the context lasts; the mark of a killed process doesn't count.
+
+    Raises:
+        DataError: another process works on it.
+    """
     import fcntl  # not on Windows, where the rest works
 
-    with open(folder / LOCK, "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    (folder / LOCK).unlink(missing_ok=True)
-
-
-def remove_leftover(folder: Path) -> None:
-    """Removes what an interrupted process left; DataError if a process is still at it."""
-    import fcntl
-
-    try:
-        with open(folder / LOCK) as lock:
+    path = folder / LOCK
+    with open(path, "w") as lock:
+        try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-            raise
-        raise DataError(f"{folder}: another process is writing here. Wait for it, or stop it.") from None
-    shutil.rmtree(folder, ignore_errors=True)
+            ours = path.stat().st_ino == os.fstat(lock.fileno()).st_ino
+        except FileNotFoundError:
+            ours = False
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+            ours = False
+        if not ours:  # or it was another's, who removed it before it could be locked
+            raise DataError(f"{folder}: another process is writing here. Wait for it, or stop it.")
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)

@@ -1,8 +1,9 @@
 """Fetching public RGB-D archives.
 
 Archives of gigabytes come over connections that break, so a download goes on where it stopped, and no file has
-its final name before its size and checksum are right. By urllib: the HTTP client that huggingface_hub brings
-changes with its version, and pooch starts over after every cut.
+its final name before its size and checksum are right, as far as they are known: for a file with neither in the table
+there is only the length that the server announces. By urllib: the HTTP client that huggingface_hub brings changes
+with its version, and pooch starts over after every cut.
 """
 
 import email.utils
@@ -32,8 +33,8 @@ _PAUSES = (1, 2, 4, 8, 16, 32)
 def download(name_or_url: str, folder: str | os.PathLike, *, sha256: str | None = None, progress: bool = True) -> Path:
     """Fetches an archive, going on with what an earlier call left in `FILE.part`.
 
-    A file that is there already is checked and not fetched again. A connection that breaks is taken up again
-    for about a minute. Stopped in between (Ctrl-C, too), the part stays.
+    A file that is there already is checked, as far as its size and checksum are known, and not fetched again. A
+    connection that breaks is taken up again for about a minute. Stopped in between (Ctrl-C, too), the part stays.
 
     Args:
         name_or_url: a name in `DOWNLOADS`, or any http(s) address of a file.

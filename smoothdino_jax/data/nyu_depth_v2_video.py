@@ -12,6 +12,10 @@ TFDS's own command finds it by its file, from the root of a checkout, or by `--i
     tfds build smoothdino_jax/data/nyu_depth_v2_video.py --config kaggle --manual_dir DOWNLOADS --data_dir DATA_DIR
     tfds build nyu_depth_v2_video/kaggle --imports smoothdino_jax.data.nyu_depth_v2_video --manual_dir ...
 
+(Its --overwrite removes the old dataset before it starts; that of `smoothdino data prepare`, once the new one is
+finished.) What is built is read by `tfds.data_source` or `nyu_video.NYUVideo`. `tfds.load` and `as_dataset` can't
+read array_record: they raise NotImplementedError and name `as_data_source`.
+
 `tfds` of TFDS 4.9.10 starts only where tensorflow, apache_beam and mlcroissant are installed, for its other
 subcommands. Where they aren't, this is the same as `tfds build`:
 
@@ -29,7 +33,7 @@ Features:
 
 Splits: "train", the video, and "test", the 654 test images, each a segment of its own, if the input has them.
 `metadata.json`, beside the shards, has the checksums of what went in, what was left out, and where
-segments begin, so that `nyu_video.NYUVideo` opens 50000 frames without reading one.
+segments begin, so that `NYUVideo` opens 50000 frames without reading one.
 
 TFDS's own writer sorts all it has written before it makes shards; past 1 GB it does so in files that only
 TensorFlow can open, and since ordered keys all fall into the first of its buckets, the whole split has to
@@ -51,16 +55,17 @@ from tqdm import tqdm
 from smoothdino_jax.data import archives
 from smoothdino_jax.data.frames import DataError
 from smoothdino_jax.data.nyu_input import FASTDEPTH, KAGGLE, Encoded, Input, open_input
-from smoothdino_jax.data.nyu_prepare import Prepared, check_complete, prepare
+from smoothdino_jax.data.nyu_prepare import Prepared, check_complete, moved_aside, prepare, settle
 from smoothdino_jax.data.nyu_record import SceneWriter, combined_sha256
 
 try:
     import tensorflow_datasets as tfds
+    from google.protobuf.json_format import ParseError
     from tensorflow_datasets.core.example_serializer import ExampleSerializer
 except ImportError:
     raise DataError("preparing NYUv2 needs tensorflow-datasets: pip install 'smoothdino-jax[data]'.") from None
 
-__all__ = ["NyuDepthV2Video", "Prepared", "prepare"]
+__all__ = ["NyuDepthV2Video", "ParseError", "Prepared", "prepare"]
 
 _FRAMES_PER_SHARD = 512  # 60 to 150 MB
 
@@ -110,6 +115,17 @@ class NyuDepthV2Video(tfds.core.GeneratorBasedBuilder):
     def work_folder(self) -> Path:
         """Where a tar is unpacked to."""
         return Path(self.data_dir_root) / "downloads" / "extracted"
+
+    def download_and_prepare(self, *, download_config: tfds.download.DownloadConfig | None = None, **arguments) -> None:
+        """As TFDS's, but by one process at a time, and what is overwritten stays until the new one is finished."""
+        folder = Path(self.data_path)
+        mode = (download_config or tfds.download.DownloadConfig()).download_mode
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with archives.claim(folder.parent):
+            settle(folder)
+            old = folder.exists() and mode.overwrite_dataset
+            with moved_aside(folder) if old else contextlib.nullcontext():
+                super().download_and_prepare(download_config=download_config, **arguments)
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
@@ -183,18 +199,14 @@ class NyuDepthV2Video(tfds.core.GeneratorBasedBuilder):
 
     def _generate_splits(self, dl_manager, download_config) -> list:
         """Writes the splits in their order; see the module's docstring for why not TFDS's way."""
-        for leftover in self.data_path.parent.glob(f"incomplete.*_{self.version}"):
-            if leftover != self.data_path:
-                archives.remove_leftover(Path(leftover))
-        with archives.claim(Path(self.data_path)):
-            splits = self._split_generators(dl_manager)
-            limit = download_config.max_examples_per_split
-            written = []
-            with self._bar:
-                for split, examples in splits.items():
-                    with contextlib.closing(examples):
-                        written.append(self._write_split(split, itertools.islice(examples, limit)))
-            self._write_record(written)
+        splits = self._split_generators(dl_manager)
+        limit = download_config.max_examples_per_split
+        written = []
+        with self._bar:
+            for split, examples in splits.items():
+                with contextlib.closing(examples):
+                    written.append(self._write_split(split, itertools.islice(examples, limit)))
+        self._write_record(written)
         return [info for info, _ in written]
 
     def _write_split(self, split: str, examples: Iterator[tuple[int, dict]]) -> tuple[tfds.core.SplitInfo, list]:

@@ -1,12 +1,12 @@
 """What `nyu_depth_v2_video` is built from: the Kaggle or the FastDepth files, as encoded frames in order.
 
-Both inputs list their frames by split and scene and give the k-th as a pair of encoded images, decoded
-once on the way so that what is damaged comes up here and not in a training. Names are relative to the
-input, so that what is stored with the dataset holds nobody's paths.
+Both list their frames by split and scene and give the k-th as encoded images, decoded once on the way: what is
+truncated, can't be decoded or fails its checksum comes up here. Zip, gzip and PNG have checksums; a changed byte in
+a bare JPEG mostly gives other pixels. Names are relative to the input: what is stored holds nobody's paths.
 
-An image is kept as the input has it where it can be: the JPEG of a Kaggle frame is passed on byte for
-byte. FastDepth's are arrays: video frames become JPEG of quality 95 without chroma subsampling, a
-fifth of a PNG to store and quicker to decode; test images become PNG, since scores depend on them.
+An image is kept as the input has it where it can be: the JPEG of a Kaggle frame is passed on byte for byte.
+FastDepth's are arrays: video frames become JPEG of quality 95 without chroma subsampling, a fifth of a PNG to store
+and quicker to decode; test images become PNG, since scores depend on them.
 
 Depth becomes a 16-bit PNG of millimetres, rounded to the nearest; what is beyond 65.535 m is clipped to it.
 0 stays "no reading", and a reading under 0.5 mm becomes 1 mm, so that it stays a reading.
@@ -81,7 +81,7 @@ class Input(Protocol):
         ...
 
     def read(self, split: str, scene: Scene, k: int) -> Encoded:
-        """Reads and checks a frame; DataError if it can't be used, starting with a file's name."""
+        """Reads and decodes a frame; DataError if it can't be used, starting with a file's name."""
         ...
 
     def archive_sha256(self) -> str | None:

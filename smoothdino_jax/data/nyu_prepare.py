@@ -1,6 +1,9 @@
 """Preparing NYUv2 for fast reading, in one function."""
 
+import contextlib
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,14 +40,16 @@ def prepare(
 ) -> Prepared:
     """Builds the dataset `nyu_depth_v2_video`, unless it is there already.
 
-    An interrupted build leaves nothing that looks finished, and the next one removes what it left.
+    An interrupted build leaves nothing that looks finished, and the next one removes what it left. What was to be
+    overwritten is then back in its place; only where the process was killed does the next call bring it back.
 
     Args:
         path: NYUv2 as the Kaggle zip, nyudepthv2.tar.gz, or a folder with either or with what was in it.
         data_dir: where TFDS keeps its datasets; a tar is unpacked to `downloads/extracted` in it.
         config: "kaggle", "fastdepth", or "auto" for what `path` is.
-        bad_frames: "error" to stop at the first damaged or missing frame; "skip" to leave such frames out.
-        overwrite: build again what is there already. The old one is removed first.
+        bad_frames: "error" to stop at the first frame that is missing or can't be read; "skip" to leave such out.
+        overwrite: build again what is there already. The old one is moved aside (`replaced.1.0.0`, which no reader
+            takes for a dataset) and removed once the new one is finished, so there has to be room for both.
         progress: show bars, and say what is done.
 
     Returns:
@@ -59,17 +64,22 @@ def prepare(
         raise ValueError(f'config={config!r} must be "auto", "kaggle" or "fastdepth"')
     if bad_frames not in ("error", "skip"):
         raise ValueError(f'bad_frames={bad_frames!r} must be "error" or "skip"')
-    from smoothdino_jax.data.nyu_depth_v2_video import NyuDepthV2Video, tfds
+    from smoothdino_jax.data.nyu_depth_v2_video import NyuDepthV2Video, ParseError, tfds
 
     path, config = find_input(Path(path).expanduser(), config)
     data_dir = _writable(Path(data_dir).expanduser())
-    builder = NyuDepthV2Video(path=path, config=config, data_dir=data_dir, bad_frames=bad_frames, progress=progress)
-    folder = Path(builder.data_dir)
+    folder = data_dir / NyuDepthV2Video.name / config / str(NyuDepthV2Video.VERSION)
+    _after_a_killed_process(folder, progress)
     if folder.exists() and not overwrite:
         found = _described(folder)
         archives.say(f"{folder} is finished already; overwrite it to build it again", progress)
         return found
-    if folder.exists():  # look before the old one is gone
+    options = {"path": path, "config": config, "bad_frames": bad_frames, "progress": progress}
+    try:
+        builder = NyuDepthV2Video(data_dir=data_dir, **options)
+    except ParseError as error:  # TFDS looks into what is there
+        raise DataError(f"{folder}/dataset_info.json: damaged ({error}). Delete {folder} and build again.") from None
+    if folder.exists():  # look before the old one is away
         source = open_input(path, config, builder.work_folder, progress)
         if bad_frames == "error":
             check_complete(source)
@@ -80,6 +90,47 @@ def prepare(
     except OSError as error:
         raise DataError(f"{folder}: preparing stopped: {error.strerror or error}.") from None
     return _described(folder)
+
+
+@contextlib.contextmanager
+def moved_aside(folder: Path) -> Iterator[None]:
+    """Moves a finished dataset aside while the context lasts; at its end see `settle`."""
+    folder.rename(_aside(folder))
+    try:
+        yield
+    finally:
+        settle(folder)
+
+
+def settle(folder: Path) -> None:
+    """Clears up after builds, for who has claimed the folder above.
+
+    A dataset that was moved aside is brought back; if there is a new one, which is finished then, it is removed.
+    """
+    aside = _aside(folder)
+    for incomplete in _incomplete(folder):
+        shutil.rmtree(incomplete, ignore_errors=True)
+    if folder.exists():
+        shutil.rmtree(aside, ignore_errors=True)
+    elif aside.exists():
+        aside.rename(folder)
+
+
+def _aside(folder: Path) -> Path:
+    return folder.with_name(f"replaced.{folder.name}")
+
+
+def _incomplete(folder: Path) -> list[Path]:
+    return list(folder.parent.glob(f"incomplete.*_{folder.name}"))  # TFDS's name
+
+
+def _after_a_killed_process(folder: Path, progress: bool) -> None:
+    if not _aside(folder).exists() and not _incomplete(folder):
+        return
+    with archives.claim(folder.parent):
+        if _aside(folder).exists() and not folder.exists():
+            archives.say(f"{folder}: brought back, since the build that was to replace it was stopped", progress)
+        settle(folder)
 
 
 def check_complete(source: Input) -> None:

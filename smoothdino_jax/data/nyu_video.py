@@ -19,40 +19,39 @@ from smoothdino_jax.data.nyu_record import listed_scenes, read_record
 from smoothdino_jax.data.scene_names import some
 
 _NAME = "nyu_depth_v2_video"
-_PARTS = {"train": "train", "test": "test", "val": "test"}
 _MILLIMETRE = np.float32(0.001)
 
 
 class NYUVideo(ListedFrames):
     """Frames of `nyu_depth_v2_video`, a `FrameSource`.
 
-    There are no poses or intrinsics. Opening it reads no frames: they were checked when the dataset was built.
+    There are no poses or intrinsics. Opening it reads no frames: all were decoded when the dataset was built.
 
     Args:
         path: the folder of a version (1.0.0), of its config (kaggle), of the dataset, or TFDS's data_dir. If
             there are several versions, the newest.
         scenes: the names of the scenes to read, in this order; empty for all.
-        part: the split: "train", or "test" (also "val") for test images, each a segment of its own.
+        split: "train", or "test" for test images, each a segment of its own.
 
     Raises:
         DataError: no dataset, several configs of it, or a damaged one; or no such scene or split.
     """
 
-    def __init__(self, path: str | os.PathLike, scenes: Sequence[str] = (), part: str = "train"):
-        if part not in _PARTS:
-            raise ValueError(f'part={part!r} must be "train" or "test"')
+    def __init__(self, path: str | os.PathLike, scenes: Sequence[str] = (), split: str = "train"):
+        if split not in ("train", "test"):
+            raise ValueError(f'split={split!r} must be "train" or "test"')
         self.folder = version_folder(Path(path).expanduser())
         record = read_record(self.folder)
-        split = record["splits"].get(_PARTS[part])
-        if split is None:
-            raise DataError(f"{self.folder}: no split {_PARTS[part]!r}, only {', '.join(record['splits'])}.")
-        listed = {scene.name: (scene, start) for scene, start in _with_starts(listed_scenes(split["scenes"]))}
+        stored = record["splits"].get(split)
+        if stored is None:
+            raise DataError(f"{self.folder}: no split {split!r}, only {', '.join(record['splits'])}.")
+        listed = {scene.name: (scene, start) for scene, start in _with_starts(listed_scenes(stored["scenes"]))}
         wanted = (scenes,) if isinstance(scenes, str) else tuple(dict.fromkeys(scenes or listed))
         for name in wanted:
             if name not in listed:
                 raise DataError(f"{self.folder}: no scene {name!r}. There are {len(listed)}: {some(list(listed))}.")
         self._first_record = {name: listed[name][1] for name in wanted}
-        self._records = Records([(self.folder / name, frames) for name, frames, _ in split["shards"]])
+        self._records = Records([(self.folder / name, frames) for name, frames, _ in stored["shards"]])
         super().__init__([listed[name][0] for name in wanted], record["skipped"])
 
     def _read(self, scene: Scene, k: int) -> Frame:
@@ -171,7 +170,7 @@ def _varint(message: memoryview, at: int) -> tuple[int, int]:
 
 
 def _decode(features: dict[str, memoryview], name: str, flags: int, origin: str) -> np.ndarray:
-    # Checked in full when it was built, and by array_record's checksum when read: no second look here.
+    # Decoded when it was built, and checked by array_record's checksum when read: no second look here.
     data = features.get(name)
     pixels = None
     if data:

@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 from tqdm import tqdm
 
-from smoothdino_jax.data.archives import check_space, claim, gigabytes, remove_leftover, say
+from smoothdino_jax.data.archives import check_space, claim, gigabytes, say
 from smoothdino_jax.data.frames import DataError
 
 SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
@@ -104,7 +104,7 @@ def unpack_tar(archive: Path, folder: Path, progress: bool = True) -> str:
         The archive's SHA-256, computed on the way.
 
     Raises:
-        DataError: the archive is damaged, or the disk too small.
+        DataError: the archive is damaged, the disk too small, or another process unpacks beside `folder`.
     """
     status = archive.stat()
     identity = {"name": archive.name, "size": status.st_size, "time": status.st_mtime_ns}
@@ -113,28 +113,28 @@ def unpack_tar(archive: Path, folder: Path, progress: bool = True) -> str:
         if identity.items() <= record.items():
             say(f"using {folder}, unpacked before", progress)
             return record["sha256"]
-    # What is inside hardly compresses, but the exact size is known only at the end.
-    check_space(folder.parent, 1.1 * status.st_size, f"unpacking {archive.name}")
-    say(f"unpacking {archive.name} ({gigabytes(status.st_size)}, and about as much unpacked) to {folder}", progress)
     part = folder.with_name(f"incomplete.{folder.name}")
     try:
-        if part.exists():
-            remove_leftover(part)
-        part.mkdir(parents=True)
-    except OSError as error:
-        raise DataError(f"{part}: {error.strerror or error}. Choose a folder that can be written to.") from None
-    try:
-        with claim(part), tqdm(total=status.st_size, unit="B", unit_scale=True, disable=not progress) as bar:
-            sha256 = _extract(archive, part, bar)
-        (part / _RECORD).write_text(json.dumps(identity | {"sha256": sha256}))
-        shutil.rmtree(folder, ignore_errors=True)
-        part.rename(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with claim(folder.parent):
+            shutil.rmtree(part, ignore_errors=True)  # of a killed process; it may be what fills the disk
+            # What is inside hardly compresses, but the exact size is known only at the end.
+            check_space(folder.parent, 1.1 * status.st_size, f"unpacking {archive.name}")
+            about = f"{gigabytes(status.st_size)}, and about as much unpacked"
+            say(f"unpacking {archive.name} ({about}) to {folder}", progress)
+            try:
+                part.mkdir()
+                with tqdm(total=status.st_size, unit="B", unit_scale=True, disable=not progress) as bar:
+                    sha256 = _extract(archive, part, bar)
+                (part / _RECORD).write_text(json.dumps(identity | {"sha256": sha256}))
+                shutil.rmtree(folder, ignore_errors=True)
+                part.rename(folder)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
     except _DAMAGE as error:
         raise DataError(f"{archive}: can't be unpacked ({error}). Is the download complete?") from None
     except OSError as error:
         raise DataError(f"{part}: unpacking stopped: {error.strerror or error}.") from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return sha256
 
 
