@@ -59,13 +59,73 @@ def assert_refuses(path, *words) -> str:
         ("recordings", ["meta.json", "image/000000.jpg", "depth/000000.png"]),
         ("recordings", ["hall/meta.json", "hall/image/000000.jpg", "notes/x.txt"]),
         ("recordings", ["meta.json", "rgb.txt", "depth.txt", "rgb/1.png", "depth/1.png"]),
-        ("recordings", ["hall/meta.json", "attic/1.jpg", "attic/1.png"]),
+        ("recordings", ["hall/meta.json"]),
+        ("nyu_kaggle", ["hall/meta.json", "attic/1.jpg", "attic/1.png"]),
+        ("nyu_kaggle", ["meta.json", "attic/1.jpg", "attic/1.png"]),
+        ("recordings", ["meta.json", "image/frame-000000.color.png", "depth/frame-000000.color.png"]),
     ],
 )
 def test_a_layout_is_found_by_its_names(tmp_path, layout, files):
     touch(tmp_path, *files)
     assert layout_of(tmp_path) == layout
     assert layout_of(str(tmp_path)) == layout
+
+
+@pytest.mark.parametrize(
+    ("files", "places"),
+    [
+        (
+            ["rgbd_desk/rgb.txt", "rgbd_desk/depth.txt", "nyu2_train/attic/1.jpg"],
+            {"tum": "rgbd_desk", "nyu_kaggle": "nyu2_train"},
+        ),
+        (
+            ["rgb.txt", "depth.txt", "rgb/1.png", "data/nyu2_train/attic/1.jpg"],
+            {"tum": "", "nyu_kaggle": "data/nyu2_train"},
+        ),
+        (
+            ["desk/rgb.txt", "desk/depth.txt", "nyu-depth-v2/data/nyu2_train/attic/1.jpg"],
+            {"tum": "desk", "nyu_kaggle": "nyu-depth-v2/data/nyu2_train"},
+        ),
+        (
+            ["hall/meta.json", "hall/image/0.jpg", "attic/1.jpg", "attic/1.png", "heads/seq-01/frame-000000.color.png"],
+            {"recordings": "hall", "nyu_kaggle": "attic", "seven_scenes": "heads"},
+        ),
+        (
+            [f"nyu_depth_v2_video/1.0.0/{name}" for name in NYU_VIDEO] + ["nyudepthv2/train/attic/00001.h5"],
+            {"nyu_video": "nyu_depth_v2_video", "fastdepth": "nyudepthv2/train"},
+        ),
+    ],
+)
+def test_of_several_layouts_one_is_to_be_chosen(tmp_path, files, places):
+    touch(tmp_path, *files)
+    lines = assert_refuses(tmp_path, "several layouts").splitlines()
+    assert sorted(lines[1:-1]) == sorted(f"  {layout}: {tmp_path / place}" for layout, place in places.items())
+
+
+def test_frames_further_down_are_pointed_to(tmp_path):
+    touch(tmp_path, "nyu-depth-v2/data/nyu2_train/attic/1.jpg")
+    assert_refuses(tmp_path, f"Give {tmp_path / 'nyu-depth-v2/data/nyu2_train'}.")
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    touch(tmp_path, "attic/1.jpg", "attic/1.png")
+    is_file = Path.is_file
+
+    def forbidding(path):
+        if path.parent.name == "attic":
+            raise PermissionError(13, "Permission denied", str(path))
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", forbidding)
+    assert_refuses(tmp_path, tmp_path / "attic", "Permission denied")
+
+
+def test_the_layout_found_is_logged(tmp_path, caplog):
+    for n in (1, 2):
+        touch(tmp_path, f"attic/{n}.jpg", f"attic/{n}.png")
+    with caplog.at_level("INFO"):
+        open_folder(tmp_path, check=False)
+    assert caplog.messages == [f"{tmp_path}: its layout is nyu_kaggle"]
 
 
 def test_every_layout_is_described_and_told_to_whoever_has_none(tmp_path):

@@ -2,12 +2,14 @@
 
 import pickle
 import re
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from smoothdino_jax.data import open_folder
 from smoothdino_jax.data.frames import DataError, FrameSource
 
 h5py = pytest.importorskip("h5py")
@@ -82,15 +84,29 @@ def test_chosen_scenes_keep_the_order_asked_for(folder):
 
 
 def test_each_validation_image_is_a_segment_of_its_own(folder):
-    source = FastDepth(folder, part="val")
+    source = FastDepth(folder, split="test")
     assert source.scenes == {"official": range(3)}
     assert source.segments == [range(1), range(1, 2), range(2, 3)]
     assert [source[i].index for i in range(3)] == [1, 2, 9]
 
 
+def test_a_folder_is_opened_with_the_split_asked_for(folder):
+    assert list(open_folder(folder, split="test").scenes) == ["official"]
+    assert list(open_folder(folder).scenes) == ["attic", "cellar"]
+    with pytest.raises(ValueError, match="split='valid'"):
+        open_folder(folder, split="valid")
+
+
+@pytest.mark.parametrize("path", [".", "val"])
+def test_the_test_images_have_the_name_of_their_folder_too(folder, path):
+    assert len(FastDepth(folder / path, split="val")) == 3
+    with pytest.raises(ValueError, match=r"split='valid' must be \"train\" or \"test\""):
+        FastDepth(folder, split="valid")
+
+
 def test_a_missing_frame_is_refused_or_ends_a_segment(folder):
     (folder / "train" / "attic" / "00021.h5").unlink()
-    assert_refuses(folder, "attic/00021.h5", "missing")
+    assert_refuses(folder, "attic/00021.h5", "missing", "--config.data.source.missing=skip")
     source = FastDepth(folder, missing="skip")
     assert source.segments == [range(4), range(4, 10), range(10, 13)]
     assert source.problems == (f"{folder / 'train' / 'attic' / '00021.h5'} is missing",)
@@ -107,7 +123,7 @@ def test_missing_and_empty_folders_are_refused(folder, tmp_path):
     assert_refuses(tmp_path / "nowhere", "nowhere", "no such folder")
     (tmp_path / "empty").mkdir()
     assert_refuses(tmp_path / "empty", "empty", "no scenes found")
-    assert_refuses(tmp_path / "empty", "empty", "no folder val", part="val")
+    assert_refuses(tmp_path / "empty", "empty", "no folder val", split="test")
     assert_refuses(folder, "porch", "no such scene", "attic", scenes=["porch"])
     assert_refuses(folder / "train" / "attic", "one scene", "parent")
 
@@ -115,6 +131,30 @@ def test_missing_and_empty_folders_are_refused(folder, tmp_path):
 def test_a_single_frame_is_no_video(folder):
     write_h5(folder / "train" / "porch" / "00001.h5")
     assert_refuses(folder, "porch/00001.h5", "single frame")
+    source = FastDepth(folder, missing="skip")
+    assert list(source.scenes) == ["attic", "cellar"]
+    assert source.problems[0].startswith(f"scene porch is left out: {folder / 'train' / 'porch'}: a single frame")
+
+
+def test_scenes_without_frames_are_problems(folder, caplog):
+    (folder / "train" / "porch").mkdir()
+    (folder / "train" / ".cache").mkdir()
+    source = FastDepth(folder)
+    assert list(source.scenes) == ["attic", "cellar"]
+    (problem,) = source.problems
+    assert problem.startswith(f"{folder / 'train' / 'porch'} is left out: no frames")
+    (message,) = caplog.messages
+    assert problem in message
+    assert_refuses(folder, "porch", "no frames", scenes=["porch"])
+
+
+def test_of_other_folders_only_those_with_frames_of_another_kind_are_problems(folder):
+    scenes = (folder / "train").rename(folder / "scenes")
+    (scenes / "notes").mkdir()
+    (scenes / "porch").mkdir()
+    (scenes / "porch" / "1.h5").touch()
+    (problem,) = FastDepth(scenes).problems
+    assert problem.startswith(f"{scenes / 'porch'} is left out: no frames, but 1.h5")
 
 
 @pytest.mark.parametrize(
@@ -155,5 +195,5 @@ def test_depth_in_millimetres_warns(folder, caplog):
 
 
 def test_without_h5py_the_extra_is_named(folder, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "h5py", None)
+    monkeypatch.setitem(sys.modules, "h5py", None)
     assert_refuses(folder, "smoothdino-jax[data]")

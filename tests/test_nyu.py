@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from smoothdino_jax.data import DataError, NYUKaggle, open_source
+from smoothdino_jax.data import DataError, NYUKaggle, open_folder, open_source
+from smoothdino_jax.data.images import decode_image
 
 SHARED = Path(os.environ.get("SMOOTHDINO_SHARED", Path(__file__).resolve().parents[1].parent / "shared"))
 
@@ -149,8 +150,15 @@ def test_a_truncated_jpeg_is_refused_and_not_read_half_grey(tmp_path):
     whole = (tmp_path / "room/2.jpg").read_bytes()
     (tmp_path / "room/2.jpg").write_bytes(whole[: len(whole) * 3 // 4])
     source = NYUKaggle(tmp_path)
-    with pytest.raises(DataError, match=re.escape("2.jpg")):
+    with pytest.raises(DataError, match=r"2\.jpg.*no end mark in its last kB"):
         source[1]
+
+
+def test_data_appended_to_a_jpeg_is_one_of_the_reasons_given():
+    whole = cv2.imencode(".jpg", np.zeros((6, 8, 3), np.uint8))[1].tobytes()
+    assert decode_image(whole + bytes(1000), "1.jpg").shape == (6, 8, 3)
+    with pytest.raises(DataError, match="truncated, or with data appended"):
+        decode_image(whole + bytes(2000), "1.jpg")
 
 
 def test_16_bit_or_colour_depth_is_refused(folder):
@@ -206,6 +214,89 @@ def test_missing_files_are_left_out_by_choice_listed_and_a_gap(folder):
     assert [Path(problem.split()[0]).name for problem in source.problems] == ["4.png", "9.jpg", "9.png"]
     assert source[3].index == 5
     assert source.origin(3).endswith("attic_out/5.jpg")
+
+
+@pytest.mark.parametrize("missing", ["depth", "all but one frame"])
+def test_a_scene_that_cant_be_used_is_left_out_by_choice(folder, caplog, missing):
+    write_scene(folder / "porch", range(1, 5) if missing == "depth" else [4])
+    if missing == "depth":
+        for path in (folder / "porch").glob("*.png"):
+            path.unlink()
+    assert_refuses(folder, "porch", "--config.data.source.missing=skip")
+    source = NYUKaggle(folder, missing="skip", check=False)
+    assert list(source.scenes) == ["attic_out", "cellar_out"]
+    (problem,) = source.problems
+    what = "no frame with image and depth" if missing == "depth" else "a single frame, 4.jpg"
+    assert problem == f"scene porch is left out: {folder / 'porch'}: {what}. A video needs at least two."
+    (message,) = caplog.messages
+    assert problem in message
+    assert_refuses(folder, "porch", what, scenes=["porch"], missing="skip")
+    write_scene(folder / "study", [1])
+    assert_refuses(folder, what, "No scene is left: 1 more", scenes=["porch", "study"], missing="skip")
+
+
+def test_scenes_with_images_of_other_names_are_problems(folder, caplog):
+    for name in ("porch/1.jpeg", "porch/2.jpeg", "study/0001.png", "hall/hall/1.jpg", "notes/a.txt", "notes/._1.jpg"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    (folder / "empty").mkdir()
+    source = NYUKaggle(folder, check=False)
+    assert list(source.scenes) == ["attic_out", "cellar_out"]
+    hall, porch, study = source.problems
+    assert hall.startswith(f"{folder / 'hall'} is left out: no frames, but hall/1.jpg;")
+    assert porch.startswith(f"{folder / 'porch'} is left out: no frames, but 1.jpeg; expected <scene>/1.jpg")
+    assert study.startswith(f"{folder / 'study'} is left out: no frames, but 0001.png;")
+    (message,) = caplog.messages
+    assert "3 problem(s)" in message
+    assert NYUKaggle(folder, ["attic_out"]).problems == ()
+    assert_refuses(folder, "porch", "1.jpeg", scenes=["porch"])
+
+
+@pytest.mark.parametrize("missing", ["error", "skip"])
+def test_a_folder_that_may_not_be_read_is_named(folder, monkeypatch, missing):
+    # Taking the permission away wouldn't stop the superuser.
+    listdir = os.listdir
+
+    def forbidding(path):
+        if Path(path).name == "attic_out":
+            raise PermissionError(13, "Permission denied", str(path))
+        return listdir(path)
+
+    monkeypatch.setattr(os, "listdir", forbidding)
+    where = f"{folder / 'attic_out'}: Permission denied"
+    if missing == "error":
+        assert_refuses(folder, where)
+    else:
+        assert NYUKaggle(folder, missing="skip").problems == (f"scene attic_out is left out: {where}.",)
+
+
+def test_one_warning_tells_of_all_scenes_with_a_depth_that_no_room_has(folder, caplog):
+    for name, grey in (("cellar_out", 3), ("porch", 51), ("study", 2)):
+        for n in (5, 6, 7):
+            write_frame(folder / name, n, depth=np.full((6, 8), grey, np.uint8))
+    NYUKaggle(folder, ["porch", "cellar_out", "study"])
+    (message,) = caplog.messages
+    assert "cellar_out/5.jpg: the median depth is 0.118 m" in message
+    assert "1 more scene(s)" in message
+
+
+def test_a_field_that_is_not_set_is_told_from_an_error_inside_of_a_source(folder, monkeypatch):
+    config = ConfigDict({"name": "nyu_kaggle", "path": str(folder)})
+    with pytest.raises(DataError, match=r"'nyu_kaggle' needs a field.*scenes"):
+        open_source(config)
+    config.scenes = ()
+    monkeypatch.setattr(NYUKaggle, "__init__", lambda *_, **__: None.no_such_thing)
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        open_source(config)
+
+
+def test_only_layouts_with_test_images_have_another_split(folder):
+    assert len(open_folder(folder, split="train")) == 15
+    with pytest.raises(DataError, match=r"nyu_kaggle has no test images. Those that have: fastdepth, nyu_video"):
+        open_folder(folder, split="test")
+    config = ConfigDict({"name": "auto", "path": str(folder), "scenes": (), "split": "test"})
+    with pytest.raises(DataError, match="no test images"):
+        open_source(config)
 
 
 @pytest.mark.parametrize(("grey", "warns"), [(51, False), (3, True), (0, True)])

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from smoothdino_jax.data import ClipSource, DataError, make_clips
 from smoothdino_jax.data.recordings import Recordings
@@ -121,7 +122,7 @@ def test_a_folder_of_recordings_has_a_scene_for_each(tmp_path):
     assert Recordings(tmp_path).scenes == {"attic": range(3), "hall": range(3, 6)}
     assert list(Recordings(tmp_path, ("hall", "attic")).scenes) == ["hall", "attic"]
     assert list(Recordings(tmp_path, "hall").scenes) == ["hall"]
-    assert_refuses(tmp_path, "cellar", "no such recording", "attic, hall", scenes=("cellar",))
+    assert_refuses(tmp_path, "cellar", "no such scene", "attic, hall", scenes=("cellar",))
 
 
 def test_a_recording_is_named_as_its_folder_even_where_the_path_does_not_say(kitchen, monkeypatch):
@@ -198,6 +199,59 @@ def test_an_image_without_depth_is_refused_or_left_out_as_a_gap(tmp_path, caplog
     assert len(source.problems) == 1
     assert str(left) in source.problems[0]
     assert caplog.text.count(str(left)) == 1
+
+
+def test_a_recording_that_cant_be_used_is_left_out_by_choice(tmp_path, caplog):
+    for name in ("attic", "cellar", "hall"):
+        write_recording(tmp_path / name)
+    write_meta(tmp_path / "attic", zebra=1)
+    for k in range(3):
+        (tmp_path / f"hall/depth/{k:06d}.png").rename(tmp_path / f"hall/depth/{k + 10:06d}.png")
+    assert_refuses(tmp_path, "attic/meta.json", "zebra")
+    assert_refuses(tmp_path / "hall", "6 such", "--config.data.source.missing=skip")
+    source = Recordings(tmp_path, missing="skip")
+    assert source.scenes == {"cellar": range(3)}
+    attic, hall = source.problems
+    assert attic.startswith(f"scene attic is left out: {tmp_path / 'attic/meta.json'}")
+    assert hall.startswith(f"scene hall is left out: {tmp_path / 'hall'}: no frame with image and depth")
+    (message,) = caplog.messages
+    assert attic in message
+    assert_refuses(tmp_path, "zebra", "1 more", scenes=("attic", "hall"), missing="skip")
+
+
+def test_folders_with_images_beside_recordings_are_problems_and_others_are_not(tmp_path, caplog):
+    for name in ("attic", "hall"):
+        write_recording(tmp_path / name)
+    write_frame(tmp_path / "porch/raw", "0")  # images two levels down are someone else's
+    for k, name in enumerate(("cellar", "study/rgb")):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / f"{k}.JPG").touch()
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes/a.txt").touch()
+    (tmp_path / "empty").mkdir()
+    source = Recordings(tmp_path)
+    assert list(source.scenes) == ["attic", "hall"]
+    cellar, study = source.problems
+    assert cellar.startswith(f"{tmp_path / 'cellar'} is left out: it has 0.JPG")
+    assert study.startswith(f"{tmp_path / 'study'} is left out: it has rgb/1.JPG")
+    (message,) = caplog.messages
+    assert "2 problem(s)" in message
+    assert Recordings(tmp_path, "hall").problems == ()
+    assert Recordings(tmp_path / "hall").problems == ()
+
+
+def test_the_orientation_that_a_camera_notes_does_not_turn_the_image(kitchen):
+    rng = np.random.default_rng(0)
+    picture = Image.fromarray(rng.integers(0, 255, (*SIZE, 3), np.uint8))
+    exif = Image.Exif()
+    exif[274] = 6  # orientation: to be shown turned by 90°
+    picture.save(kitchen / "image/000000.jpg", exif=exif)
+    picture.save(kitchen / "image/000001.jpg")
+    turned = cv2.imread(str(kitchen / "image/000000.jpg"))
+    assert turned.shape == (*SIZE[::-1], 3)  # so the note is there
+    source = Recordings(kitchen)
+    assert source[0].image.shape == (*SIZE, 3)
+    np.testing.assert_array_equal(source[0].image, source[1].image)
 
 
 def test_a_frame_left_out_is_a_gap_whatever_the_timestamps_say(tmp_path):
@@ -304,7 +358,7 @@ def test_depth_of_another_format_is_refused(kitchen):
 
 
 def test_a_single_frame_is_no_video(tmp_path):
-    assert_refuses(write_recording(tmp_path / "hall", ["7"]), "hall", "1 frame", "at least two")
+    assert_refuses(write_recording(tmp_path / "hall", ["7"]), "hall", "a single frame, 7.jpg", "at least two")
 
 
 def test_two_files_for_one_frame_are_refused(kitchen):

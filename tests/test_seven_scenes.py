@@ -143,7 +143,7 @@ def test_chosen_scenes_keep_the_order_asked_for(folder):
     source = SevenScenes(folder, scenes=("heads/seq-02", "fire/seq-01"))
     assert source.scenes == {"heads/seq-02": range(3), "fire/seq-01": range(3, 5)}
     assert source[3].scene == "fire/seq-01"
-    assert_refuses(folder, "'heads/seq-03'", "There are 3", "heads/seq-01", scenes=("heads/seq-03",))
+    assert_refuses(folder, "no such scene: heads/seq-03", "heads/seq-01", scenes=("heads/seq-03",))
 
 
 def test_jpeg_images_and_other_files_beside_them(tmp_path):
@@ -255,7 +255,7 @@ def test_a_gap_in_the_numbering_is_refused_or_skipped(tmp_path, caplog):
     assert source.indices("a").tolist() == [3, 4, 7, 8]
     assert len(source.problems) == 1
     assert "frame-000007" in source.problems[0]
-    assert "1 frame(s) left out or missing" in caplog.text
+    assert "1 problem(s)" in caplog.text
 
 
 def test_every_tenth_frame_of_a_recording_has_no_gaps(tmp_path):
@@ -315,6 +315,35 @@ def test_damaged_files_are_named_when_read(sequence, name):
     source = SevenScenes(sequence)
     with pytest.raises(DataError, match=re.escape(name)):
         source[2]
+
+
+def test_a_sequence_that_cant_be_used_is_left_out_by_choice(folder, caplog):
+    for path in (folder / "heads" / "seq-01").glob("*.depth.png"):
+        path.unlink()
+    np.savetxt(folder / "fire" / "seq-01" / "frame-000001.pose.txt", np.eye(3))
+    assert_refuses(folder, "fire/seq-01/frame-000001.pose.txt")
+    assert_refuses(folder, "heads/seq-01", "--config.data.source.missing=skip", scenes=["heads/seq-01"])
+    caplog.clear()
+    source = SevenScenes(folder, missing="skip")
+    assert source.scenes == {"heads/seq-02": range(3)}
+    assert [problem.split(" is left out:")[0] for problem in source.problems] == [
+        "scene fire/seq-01",
+        "scene heads/seq-01",
+    ]
+    (message,) = caplog.messages
+    assert "2 problem(s)" in message
+    assert_refuses(folder / "heads" / "seq-01", "no frame with image and depth", missing="skip")
+
+
+def test_sequences_still_zipped_beside_unpacked_ones_are_problems(folder, caplog):
+    for name in ("seq-01.zip", "seq-03.zip", "notes.zip"):
+        (folder / "heads" / name).touch()
+    zipped = (f"{folder / 'heads' / 'seq-03.zip'} is left out: unpack it",)
+    assert SevenScenes(folder).problems == zipped
+    assert SevenScenes(folder / "heads").problems == zipped
+    assert [zipped[0] in message for message in caplog.messages] == [True, True]
+    assert SevenScenes(folder, ["heads/seq-01"]).problems == ()
+    assert SevenScenes(folder / "heads" / "seq-01").problems == ()
 
 
 def test_a_unit_other_than_millimetres_is_warned_of(tmp_path, caplog):

@@ -129,12 +129,12 @@ def test_images_without_depth_are_left_out_with_a_warning_and_are_gaps(tmp_path,
     assert source.indices("a").tolist() == [0, 1, 3, 4, 5, 6]
     assert [round(float(source[k].depth[0, 0]) * 5000) - 5000 for k in range(6)] == [0, 1, 2, 3, 4, 5]
     assert source.segments == [range(2), range(2, 6)]
-    assert [problem.split(":")[0] for problem in source.problems] == [
+    assert [problem.split(" is left out:")[0] for problem in source.problems] == [
         str(folder / "rgb" / f"{times[k]:.6f}.png") for k in (2, 7)
     ]
     assert "the nearest is 0.0333 s away" in source.problems[0]
     (message,) = caplog.messages
-    assert "2 image(s) left out" in message
+    assert "2 problem(s)" in message
 
 
 def test_a_pause_is_a_gap_and_one_lost_image_is_not(tmp_path):
@@ -244,7 +244,7 @@ def test_path_may_be_a_sequence_or_a_folder_of_sequences(sequence, tmp_path, mon
     assert TUM(tmp_path).scenes == {"attic": range(4), "desk": range(4, 8)}
     assert TUM(tmp_path, scenes=("desk", "attic")).scenes == {"desk": range(4), "attic": range(4, 8)}
     assert list(TUM(tmp_path, scenes=["attic"]).scenes) == ["attic"]
-    assert_refuses(tmp_path, "'porch'", "There are 2: attic, desk", scenes=("porch",))
+    assert_refuses(tmp_path, "no such scene: porch. There are: attic, desk", scenes=("porch",))
     monkeypatch.chdir(sequence)
     assert list(TUM(".").scenes) == ["desk"]
 
@@ -259,7 +259,7 @@ def test_both_lists_are_needed_and_must_list_something(sequence, name):
     (sequence / name).write_text("# timestamp filename\n\n")
     assert_refuses(sequence, f"desk/{name}", "not one line")
     (sequence / name).unlink()
-    assert_refuses(sequence, f"desk/{name}", "no such file")
+    assert_refuses(sequence, f"desk/{name}", "missing")
 
 
 @pytest.mark.parametrize("line", ["1305031229.6", "rgb/a.png 1305031229.6", "nan rgb/a.png", "1 2 3", "\x00\x01"])
@@ -318,6 +318,21 @@ def test_listed_files_that_are_not_there_are_found_when_opened(sequence, kind):
 def test_a_single_frame_is_no_video(tmp_path):
     folder = write_sequence(tmp_path / "a", AT_30_HZ[:1])
     assert_refuses(folder, str(folder), "single frame", "1305031229.500000.png")
+
+
+def test_a_sequence_that_cant_be_used_is_left_out_by_choice(sequence, tmp_path, caplog):
+    path = sorted((write_sequence(tmp_path / "attic") / "depth").iterdir())[1]
+    path.unlink()
+    assert_refuses(tmp_path, str(path), "missing")
+    source = TUM(tmp_path, missing="skip")
+    assert source.scenes == {"desk": range(4)}
+    (problem,) = source.problems
+    assert problem.startswith(f"scene attic is left out: {path} is missing")
+    (message,) = caplog.messages
+    assert problem in message
+    assert_refuses(tmp_path, str(path), missing="skip", scenes=["attic"])
+    with pytest.raises(ValueError, match="missing='ignore'"):
+        TUM(tmp_path, missing="ignore")
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from smoothdino_jax.data.frames import DataError
+from smoothdino_jax.data.listing import named_errors
 from smoothdino_jax.data.recordings import looks_like_recording, read_meta
 from smoothdino_jax.data.scene_names import some
 
 _MOST_NAMES = 500  # of a folder's entries to look at
 _MOST_FOLDERS = 30  # of its subfolders to look into
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
+_KAGGLE = ("data/nyu2_train", "nyu2_train")  # where its scenes may be
+_PARTS = ("image", "rgb", "color", "colour", "depth", "pose")  # folders inside a scene
 _VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv")
 
 # What each layout looks like, for people.
@@ -29,11 +32,11 @@ DESCRIPTIONS = {
 }
 
 
+@named_errors()
 def layout_of(path: str | os.PathLike) -> str:
     """Finds out a folder's layout.
 
-    A meta.json decides for "recordings"; otherwise it is the first of the layouts that fits, in the order of the
-    code. That the frames can be read is for the source to find out.
+    That the frames can be read is for the source to find out.
 
     Args:
         path: what a person gives as the path to the data: a scene, a folder of scenes, or the folder above it.
@@ -42,25 +45,33 @@ def layout_of(path: str | os.PathLike) -> str:
         One of `opening.LAYOUTS`.
 
     Raises:
-        DataError: no such folder; a file; no known layout; or a folder of images and one of depth without a
-            meta.json.
+        DataError: no such folder; a file; no known layout, or several; a folder of images and one of depth without a
+            meta.json; or a folder that can't be read.
     """
     folder = Path(path).expanduser()
     if not folder.is_dir():
         raise DataError(_not_a_folder(folder))
     inner = [folder, *_subfolders(folder)]
+    if _scene_layout(folder):  # a scene itself: what is in it are its parts
+        inner = [one for one in inner if one.name not in _PARTS or one == folder]
+    found: dict[str, list[Path]] = {}
+    for layout, place in _places(folder, inner):
+        found.setdefault(layout, []).append(place)
+    deeper = [one / nyu for one in inner[1:] for nyu in _KAGGLE if (one / nyu).is_dir()]
+    if found and deeper:
+        found.setdefault("nyu_kaggle", deeper)
+    if len(found) > 1:
+        listed = "\n".join(f"  {layout}: {some([str(place) for place in found[layout]], 3)}" for layout in found)
+        raise DataError(
+            f"{folder}: it holds several layouts:\n{listed}\nGive the folder of one of them, or name the layout "
+            f"instead of auto, such as {next(iter(found))}."
+        )
+    if found:
+        return next(iter(found))
+    if deeper:
+        raise DataError(f"{folder}: the frames are further down. Give {deeper[0]}.")
     if any((one / "meta.json").is_file() for one in inner):
-        return "recordings"
-    if any(map(_is_prepared, _versions(inner))):
-        return "nyu_video"
-    if any((one / "rgb.txt").is_file() and (one / "depth.txt").is_file() for one in inner):
-        return "tum"
-    if any(map(_is_seven_scenes, inner)):
-        return "seven_scenes"
-    if any(map(_has_h5, _fastdepth_scenes(folder, inner))):
-        return "fastdepth"
-    if _is_kaggle(folder, inner):
-        return "nyu_kaggle"
+        return "recordings"  # unfinished; the source says what it lacks
     for one in filter(looks_like_recording, inner):
         read_meta(one)  # raises: there is no meta.json, and the message has one to paste
     names = sorted(_names(folder))
@@ -69,6 +80,41 @@ def layout_of(path: str | os.PathLike) -> str:
         + "\n".join(f"  {layout}: {description}" for layout, description in DESCRIPTIONS.items())
         + "\nGive the folder that holds the scenes; docs/recordings.md says how to bring other frames into the last."
     )
+
+
+def _places(folder: Path, inner: list[Path]) -> Iterator[tuple[str, Path]]:
+    """The layouts that a folder holds, and where."""
+    for one in _KAGGLE:
+        if (folder / one).is_dir():
+            yield "nyu_kaggle", folder / one
+    for split in (top / part for top in (folder, folder / "nyudepthv2") for part in ("train", "val")):
+        if any(map(_has_h5, _subfolders(split))):
+            yield "fastdepth", split
+    for one in inner:
+        if layout := _scene_layout(one):
+            yield layout, one
+        elif any(map(_is_prepared, _versions(one))):
+            yield "nyu_video", one
+        elif any(_is_seven_scenes(sequence) for sequence in _subfolders(one) if sequence.name.startswith("seq-")):
+            yield "seven_scenes", one
+
+
+def _scene_layout(folder: Path) -> str:
+    """The layout of a folder that is itself a scene (or a prepared data set); "" if it is none.
+
+    The first that fits: a meta.json makes a recording of what would otherwise be another layout.
+    """
+    if (folder / "meta.json").is_file() and any((folder / name).is_dir() for name in _PARTS):
+        return "recordings"
+    if _is_prepared(folder):
+        return "nyu_video"
+    if (folder / "rgb.txt").is_file() and (folder / "depth.txt").is_file():
+        return "tum"
+    if _is_seven_scenes(folder):
+        return "seven_scenes"
+    if _has_h5(folder):
+        return "fastdepth"
+    return "nyu_kaggle" if _is_kaggle(folder) else ""
 
 
 def _not_a_folder(path: Path) -> str:
@@ -107,15 +153,13 @@ def _subfolders(folder: Path) -> list[Path]:
     ]
 
 
-def _versions(inner: list[Path]) -> Iterator[Path]:
+def _versions(folder: Path) -> Iterator[Path]:
     """Where a prepared data set's version may be: DATA_DIR/nyu_depth_v2_video/kaggle/1.0.0, or from further down."""
-    yield from inner
-    for one in inner:
-        for below in _subfolders(one):
-            if re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", below.name):
-                yield below
-            elif one.name == "nyu_depth_v2_video":
-                yield from _subfolders(below)
+    for below in _subfolders(folder):
+        if re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", below.name):
+            yield below
+        elif folder.name == "nyu_depth_v2_video":
+            yield from _subfolders(below)
 
 
 def _is_prepared(folder: Path) -> bool:
@@ -123,28 +167,13 @@ def _is_prepared(folder: Path) -> bool:
 
 
 def _is_seven_scenes(folder: Path) -> bool:
-    """Whether it is a sequence, or a scene with sequences."""
-    sequences = [folder, *(one for one in _subfolders(folder) if one.name.startswith("seq-"))]
-    return any(re.match(r"frame-[0-9]+\.color\.", name) for one in sequences for name in _names(one))
-
-
-def _fastdepth_scenes(folder: Path, inner: list[Path]) -> Iterator[Path]:
-    """Where the .h5 of a scene may be."""
-    yield from inner
-    for top in (folder, folder / "nyudepthv2"):
-        for part in ("train", "val"):
-            yield from _subfolders(top / part)
+    return any(re.match(r"frame-[0-9]+\.color\.", name) for name in _names(folder))
 
 
 def _has_h5(folder: Path) -> bool:
     return any(re.fullmatch(r"[0-9]+\.h5", name) for name in _names(folder))
 
 
-def _is_kaggle(folder: Path, inner: list[Path]) -> bool:
-    if (folder / "data/nyu2_train").is_dir() or (folder / "nyu2_train").is_dir():
-        return True
-    for scene in inner:
-        jpegs = [name for name in _names(scene) if re.fullmatch(r"(0|[1-9][0-9]*)\.jpg", name)]
-        if any((scene / name.replace(".jpg", ".png")).is_file() for name in jpegs[:5]):
-            return True
-    return False
+def _is_kaggle(folder: Path) -> bool:
+    jpegs = [name for name in _names(folder) if re.fullmatch(r"(0|[1-9][0-9]*)\.jpg", name)]
+    return any((folder / name.replace(".jpg", ".png")).is_file() for name in jpegs[:5])

@@ -19,13 +19,26 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from absl import logging
 
 from smoothdino_jax.data.frames import DataError, Frame
 from smoothdino_jax.data.images import size_text
-from smoothdino_jax.data.listing import ListedFrames, Scene, number_gaps
+from smoothdino_jax.data.listing import (
+    LEAVE_OUT,
+    ListedFrames,
+    Scene,
+    check_count,
+    check_missing,
+    choose_scenes,
+    entry_names,
+    image_inside,
+    list_usable,
+    number_gaps,
+    subfolders,
+    warn_of,
+)
 
 _LAYOUT = "train/<scene>/00001.h5, 00006.h5, ... and val/official/*.h5"
+_FOLDERS = {"train": "train", "test": "val", "val": "val"}  # of each split
 _FRAME_FILE = re.compile(r"(\d{5})\.h5")
 
 
@@ -37,55 +50,63 @@ class FastDepth(ListedFrames):
     Args:
         path: the folder `nyudepthv2`, one that holds it, or for "train" the folder of scenes.
         scenes: the names of the scenes to read, in this order; empty for all, by name.
-        part: "train", or "val" for the unordered test images: one scene, "official", each frame a segment
-            of its own.
+        split: "train", or "test" (also "val", as the folder is called) for the unordered test images: one scene,
+            "official", each frame a segment of its own.
         missing: what to do about a jump in a training scene's numbers: "error", or "skip" to go on with a
-            warning (`problems` lists the frames). No clip reaches over the gap.
+            warning (`problems` lists the frames); no segment reaches over the gap. A scene that can't be used is
+            left out likewise.
         check: False to open without reading each scene's first frame.
 
     Raises:
-        DataError: a folder or scene is missing; a training scene has one frame, or (with "error") a gap;
-            or the first frame of a scene can't be read; or h5py isn't installed.
+        DataError: a folder or scene is missing; (with "error") a training scene has one frame or a gap; no scene is
+            left; the first frame of a scene can't be read; or h5py isn't installed.
     """
 
     def __init__(
         self,
         path: str | os.PathLike,
         scenes: Sequence[str] = (),
-        part: str = "train",
+        split: str = "train",
         missing: str = "error",
         check: bool = True,
     ):
-        if missing not in ("error", "skip"):
-            raise ValueError(f'missing={missing!r} must be "error" or "skip"')
+        check_missing(missing)
         import_h5py()
-        self.folder = part_folder(Path(path).expanduser(), part)
-        wanted = (scenes,) if isinstance(scenes, str) else tuple(dict.fromkeys(scenes or ()))
-        listed, problems = [], []
-        for name in wanted or subfolders(self.folder):
-            scene, lost = list_scene(self.folder, name, part)
+        self.folder = part_folder(Path(path).expanduser(), split)
+        names = choose_scenes(subfolders(self.folder), scenes, self.folder)
+        problems: list[str] = []
+
+        def list_one(name: str, found: list[str]) -> Scene | None:
+            scene, lost = list_scene(self.folder, name, split)
+            if not len(scene.indices):
+                return self._without_frames(name, bool(scenes), found)
             if lost and missing == "error":
                 raise DataError(
                     f"{self.folder / lost[0]} is missing ({len(lost)} such in this scene), judged by the step of the "
-                    'others: open with missing="skip" to treat it as a gap, or unpack the archive again.'
+                    f"others: unpack the archive again. {LEAVE_OUT}"
                 )
-            problems += [f"{self.folder / name} is missing" for name in lost]
-            if part == "train" and len(scene.indices) == 1:
-                raise DataError(
-                    f"{self.folder / file_of(scene, 0)}: a single frame in its scene. A video needs at least two: "
-                    "leave this scene out with `scenes`, or complete it."
-                )
-            if len(scene.indices):
-                listed.append(scene)
-            elif wanted:
-                raise DataError(f"{self.folder / name}: no frames. Expected {_LAYOUT}.")
+            found += [f"{self.folder / file} is missing" for file in lost]
+            if split == "train":
+                check_count(len(scene.indices), self.folder / name, file_of(scene, 0))
+            return scene
+
+        listed = list_usable(names, list_one, missing, problems)
         if not listed:
             raise DataError(f"{self.folder}: no scenes found. Expected {_LAYOUT}.")
-        if problems:
-            logging.warning("%s: %d gaps' frames left out, the first: %s", self.folder, len(problems), problems[0])
+        warn_of(problems, "problem(s)", self.folder)
         super().__init__(listed, problems)
         if check:
             self.check_first_frames()
+
+    def _without_frames(self, name: str, required: bool, problems: list[str]) -> None:
+        """A folder without frames: an error if `required`, a problem if it should have some."""
+        image = image_inside(self.folder / name)
+        what = f"no frames{f', but {image}' if image else ''}. Expected {_LAYOUT}."
+        if required:
+            raise DataError(f"{self.folder / name}: {what}")
+        # train/ and val/ hold nothing but scenes. Another folder of scenes may hold anything.
+        if image or self.folder.name in _FOLDERS.values():
+            problems.append(f"{self.folder / name} is left out: {what}")
 
     def _read(self, scene: Scene, k: int) -> Frame:
         image, depth = read_h5(self.folder / file_of(scene, k))
@@ -95,49 +116,40 @@ class FastDepth(ListedFrames):
         return str(self.folder / file_of(scene, k))
 
 
-def part_folder(path: Path, part: str) -> Path:
-    """The folder whose subfolders are the scenes of `part`; DataError if there is none."""
-    if part not in ("train", "val"):
-        raise ValueError(f'part={part!r} must be "train" or "val"')
+def part_folder(path: Path, split: str) -> Path:
+    """The folder whose subfolders are the scenes of `split`; DataError if there is none."""
+    if split not in _FOLDERS:
+        raise ValueError(f'split={split!r} must be "train" or "test"')
     if not path.is_dir():
         raise DataError(f"{path}: no such folder. Give the folder nyudepthv2 ({_LAYOUT}).")
-    for inner in (part, f"nyudepthv2/{part}"):
+    name = _FOLDERS[split]
+    for inner in (name, f"nyudepthv2/{name}"):
         if (path / inner).is_dir():
             return path / inner
-    if any(map(_FRAME_FILE.fullmatch, os.listdir(path))):
+    if any(map(_FRAME_FILE.fullmatch, entry_names(path))):
         raise DataError(f"{path}: this is one scene. Give its parent, and name the scene in `scenes`.")
-    if part == "val" and path.name != "val":
+    if name == "val" and path.name != "val":
         raise DataError(f"{path}: no folder val/ in it. Expected {_LAYOUT}.")
     return path
 
 
-def subfolders(folder: Path) -> list[str]:
-    """The names of a folder's folders, sorted."""
-    with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir())
-
-
-def list_scene(folder: Path, name: str, part: str) -> tuple[Scene, list[str]]:
+def list_scene(folder: Path, name: str, split: str) -> tuple[Scene, list[str]]:
     """Lists one scene.
 
     Args:
         folder: of scenes.
         name: of the scene.
-        part: "train", or "val" for frames that are no video.
+        split: "train", or another for frames that are no video.
 
     Returns:
         The scene, which may be empty, and the files (`<scene>/NNNNN.h5`) that its numbering lacks.
 
     Raises:
-        DataError: no such scene.
+        DataError: the scene's folder is missing or can't be read.
     """
-    if not (folder / name).is_dir():
-        known = subfolders(folder)
-        shown = ", ".join(known[:5]) + (", ..." if len(known) > 5 else "")
-        raise DataError(f"{folder / name}: no such scene. There are {len(known)}: {shown or 'none'}.")
-    found = map(_FRAME_FILE.fullmatch, os.listdir(folder / name))
+    found = map(_FRAME_FILE.fullmatch, entry_names(folder / name))
     indices = np.array(sorted(int(match[1]) for match in found if match), np.int64)
-    if part == "val":
+    if split != "train":
         return Scene(name, indices, range(1, len(indices))), []
     gaps = number_gaps(indices)
     lost = []

@@ -1,4 +1,8 @@
-"""Image and depth files, decoded or refused with a message that names the file."""
+"""Image and depth files, decoded or refused with a message that names the file.
+
+Refused is what the decoder can't make sense of, and files that stop early. Not all damage shows: a flipped byte in a
+JPEG decodes to other pixels.
+"""
 
 import os
 from collections.abc import Sequence
@@ -29,7 +33,10 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
 
 
 def decode_image(data: bytes, origin: str | os.PathLike) -> np.ndarray:
-    """Decodes a colour image.
+    """Decodes a colour image, its pixels as they are stored.
+
+    The orientation that a camera notes in EXIF is ignored: depth has no such note, so turning the image by it would
+    part the two.
 
     Args:
         data: a JPEG (or another format that OpenCV knows).
@@ -39,11 +46,15 @@ def decode_image(data: bytes, origin: str | os.PathLike) -> np.ndarray:
         `(H, W, 3)` uint8, RGB.
 
     Raises:
-        DataError: the data is damaged, or under 2 pixels on a side.
+        DataError: the data can't be decoded, is truncated, or under 2 pixels on a side.
     """
     # Some OpenCV versions return a truncated JPEG with its lower part grey instead of refusing it.
-    truncated = data.startswith(b"\xff\xd8") and b"\xff\xd9" not in data[-1024:]
-    image = None if truncated else _decode(data, cv2.IMREAD_COLOR_RGB)
+    if data.startswith(b"\xff\xd8") and b"\xff\xd9" not in data[-1024:]:
+        raise DataError(
+            f"{origin}: a JPEG ({len(data)} bytes) with no end mark in its last kB: truncated, or with data appended. "
+            "Copy or unpack it again."
+        )
+    image = _decode(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
         raise DataError(f"{origin}: not a readable image ({len(data)} bytes). Copy or unpack it again.")
     _check_sides(origin, image)
@@ -63,11 +74,16 @@ def decode_grey(data: bytes, origin: str | os.PathLike, bits: int, layout: str) 
         `(H, W)` uint8 or uint16.
 
     Raises:
-        DataError: the data is damaged, of another depth or number of channels, or under 2 pixels on a side.
+        DataError: the data can't be decoded, is truncated, of another depth or number of channels, or under 2
+            pixels on a side.
     """
     # PNG ends with the chunk IEND; without it the lower part would be zeros, which pass for "no reading".
-    truncated = data.startswith(b"\x89PNG") and b"IEND" not in data[-64:]
-    grey = None if truncated else _decode(data, cv2.IMREAD_UNCHANGED)
+    if data.startswith(b"\x89PNG") and b"IEND" not in data[-64:]:
+        raise DataError(
+            f"{origin}: a PNG ({len(data)} bytes) with no end mark in its last 64 bytes: truncated, or with data "
+            "appended. Copy or unpack it again."
+        )
+    grey = _decode(data, cv2.IMREAD_UNCHANGED)
     if grey is None:
         raise DataError(f"{origin}: not a readable PNG ({len(data)} bytes). Copy or unpack it again.")
     if grey.dtype.itemsize * 8 != bits or grey.ndim != 2:
@@ -114,19 +130,23 @@ def check_same_size(image: np.ndarray, depth: np.ndarray, image_origin, depth_or
         )
 
 
-def check_median(median: float, origin: str) -> None:
-    """Logs a warning if a frame's median depth in metres (NaN for no reading) is out of any room's range."""
+def unlikely_median(median: float, origin: str) -> str:
+    """What is odd about a frame's median depth in metres (NaN for no reading): "" if it is in the range of rooms."""
     low, high = LIKELY_MEDIAN
     if np.isnan(median):
-        logging.warning("%s: not one pixel of its depth has a reading", origin)
-    elif not low <= median <= high:
-        logging.warning(
-            "%s: the median depth is %.3g m, where %g to %g is usual indoors. Is the depth's unit (its factor) right?",
-            origin,
-            median,
-            low,
-            high,
+        return f"{origin}: not one pixel of its depth has a reading."
+    if not low <= median <= high:
+        return (
+            f"{origin}: the median depth is {median:.3g} m, where {low:g} to {high:g} is usual indoors. Is the depth's "
+            "unit (its factor) right?"
         )
+    return ""
+
+
+def check_median(median: float, origin: str) -> None:
+    """Logs `unlikely_median` as a warning, if there is anything odd."""
+    if unlikely := unlikely_median(median, origin):
+        logging.warning("%s", unlikely)
 
 
 def size_text(image: np.ndarray) -> str:

@@ -1,21 +1,33 @@
-"""The bookkeeping that sources of listed files share: scenes, positions, gaps.
+"""The bookkeeping that sources of listed files share: scenes, positions, gaps, and what is left out.
 
 A source lists its scenes once, when it is opened, and says how one frame is read. What a gap is differs
 from layout to layout (a missing number, a pause between timestamps), so the source marks it.
 """
 
 import bisect
+import contextlib
 import itertools
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+from absl import logging
 
 from smoothdino_jax.data.frames import DataError, Frame
-from smoothdino_jax.data.images import check_median
+from smoothdino_jax.data.images import unlikely_median
+from smoothdino_jax.data.scene_names import some
+
+Listed = TypeVar("Listed")
+
+# The choice to go on without what is missing, in the words of Python and of the command line.
+SKIP = 'missing="skip" (--config.data.source.missing=skip)'
+LEAVE_OUT = f"{SKIP} leaves such frames out."
+_IMAGE_FILES = (".jpg", ".jpeg", ".png", ".npy", ".h5", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".exr")
 
 
 class Scene(NamedTuple):
@@ -104,15 +116,19 @@ class ListedFrames:
     def check_first_frames(self) -> None:
         """Reads the first frame of every scene, so that what is wrong comes up before long work.
 
-        A median depth that no room has is logged as a warning: then the unit is probably another.
+        Where the median depth is one that no room has, the unit is probably another: one warning is logged, with
+        the first such scene's frame and the number of the others. Scenes may come from different cameras, so
+        each is looked at.
 
         Raises:
             DataError: for the first frame that can't be read.
         """
         with ThreadPoolExecutor(8) as pool:
             medians = list(pool.map(self._median, self._starts))
-        middle = int(np.argsort(medians)[len(medians) // 2])
-        check_median(medians[middle], self.origin(self._starts[middle]))
+        found = [unlikely_median(median, self.origin(k)) for median, k in zip(medians, self._starts, strict=True)]
+        if unlikely := [what for what in found if what]:
+            others = f" (Likewise in {len(unlikely) - 1} more scene(s).)" if len(unlikely) > 1 else ""
+            logging.warning("%s%s", unlikely[0], others)
 
     def _median(self, position: int) -> float:
         depth = self[position].depth
@@ -146,3 +162,125 @@ def number_gaps(indices: np.ndarray) -> list[int]:
         return []
     values, counts = np.unique(steps, return_counts=True)
     return [int(k) + 1 for k in np.flatnonzero(steps != values[counts.argmax()])]
+
+
+def check_missing(missing: str) -> None:
+    """Raises ValueError unless `missing` is "error" or "skip"."""
+    if missing not in ("error", "skip"):
+        raise ValueError(f'missing={missing!r} must be "error" or "skip"')
+
+
+def choose_scenes(known: Sequence[str], chosen: str | Sequence[str], folder: str | os.PathLike) -> list[str]:
+    """The names of the scenes to read.
+
+    Args:
+        known: all there are.
+        chosen: one name or several; empty for all.
+        folder: where they are, for the message.
+
+    Returns:
+        Those chosen, each once, in the order asked for.
+
+    Raises:
+        DataError: an unknown name.
+    """
+    chosen = (chosen,) if chosen and isinstance(chosen, str) else chosen
+    names = list(dict.fromkeys(chosen or known))
+    if unknown := [name for name in names if name not in known]:
+        raise DataError(f"{folder}: no such scene: {some(unknown)}. There are: {some(known) or 'none'}.")
+    return names
+
+
+def list_usable(
+    names: Iterable[str],
+    list_scene: Callable[[str, list[str]], Listed | None],
+    missing: str,
+    problems: list[str],
+) -> list[Listed]:
+    """Lists scenes, with "skip" those that can be used.
+
+    Args:
+        names: of the scenes.
+        list_scene: called with a name and a list to add problems to. Returns what the source needs of the scene, or
+            None if that is no scene; raises DataError if it can't be used.
+        missing: "error", or "skip" to leave out scenes that can't be used.
+        problems: what was met is added here, a line for each scene left out.
+
+    Returns:
+        What `list_scene` returned, without None.
+
+    Raises:
+        DataError: of the first scene that can't be used; with "skip" only if no other can be used.
+    """
+    listed, errors = [], []
+    for name in names:
+        found: list[str] = []
+        try:
+            with named_errors():
+                scene = list_scene(name, found)
+        except DataError as error:
+            if isinstance(error, _TooShort) and missing == "error":
+                raise DataError(f"{error} Complete this scene, or leave it out: with `scenes`, or {SKIP}.") from None
+            if missing == "error":
+                raise
+            errors.append(error)
+            problems.append(f"scene {name} is left out: {error}")
+            continue
+        problems += found
+        if scene is not None:
+            listed.append(scene)
+    if errors and not listed:
+        others = f" No scene is left: {len(errors) - 1} more can't be used either." if len(errors) > 1 else ""
+        raise DataError(f"{errors[0]}{others}")
+    return listed
+
+
+class _TooShort(DataError):
+    """A scene that is no video; what to do about it depends on `missing`."""
+
+
+def check_count(count: int, folder: Path, only: str = "") -> None:
+    """Raises DataError if a scene's `count` frames are under two; `only` is the name of a single one."""
+    if count < 2:
+        what = f"a single frame, {only}" if count else "no frame with image and depth"
+        raise _TooShort(f"{folder}: {what}. A video needs at least two.")
+
+
+def warn_of(problems: Sequence[str], what: str, path: str | os.PathLike) -> None:
+    """Logs one warning, how many problems (in the words of `what`) there are and the first, if there are any."""
+    if problems:
+        logging.warning("%s: %d %s, the first: %s", path, len(problems), what, problems[0])
+
+
+@contextlib.contextmanager
+def named_errors() -> Iterator[None]:
+    """Makes a DataError that names the file of an OSError, such as a folder that may not be read."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{error.filename}: {error.strerror}." if error.filename else str(error)) from None
+
+
+def subfolders(folder: str | os.PathLike) -> list[str]:
+    """The names of a folder's folders, sorted, without hidden ones; DataError if it can't be read."""
+    with named_errors(), os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir() and not _hidden(entry.name))
+
+
+def entry_names(folder: str | os.PathLike) -> list[str]:
+    """The names of all in a folder, sorted, without hidden ones; DataError if it can't be read."""
+    with named_errors():
+        return sorted(name for name in os.listdir(folder) if not _hidden(name))
+
+
+def image_inside(folder: Path) -> str:
+    """The name of one image or depth file in a folder, or in a folder of it; "" if there is none."""
+    for place in (folder, *(folder / name for name in subfolders(folder))):
+        for name in entry_names(place):
+            if name.lower().endswith(_IMAGE_FILES):
+                return str((place / name).relative_to(folder))
+    return ""
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith((".", "__MACOSX"))

@@ -13,11 +13,22 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from absl import logging
 
 from smoothdino_jax.data.frames import DataError, Frame
 from smoothdino_jax.data.images import check_same_size, decode_grey, file_bytes, read_image
-from smoothdino_jax.data.listing import ListedFrames, Scene
+from smoothdino_jax.data.listing import (
+    LEAVE_OUT,
+    ListedFrames,
+    Scene,
+    check_count,
+    check_missing,
+    choose_scenes,
+    entry_names,
+    image_inside,
+    list_usable,
+    subfolders,
+    warn_of,
+)
 
 _LAYOUT = "<scene>/1.jpg, 1.png, 2.jpg, 2.png, ..."
 _DEPTH = "8-bit grey (255 = 10 m). The 16-bit test set (millimetres) is no video"
@@ -34,41 +45,40 @@ class NYUKaggle(ListedFrames):
     Args:
         path: the folder of scenes (`nyu2_train`), or a folder that holds it as `nyu2_train/` or
             `data/nyu2_train/`.
-        scenes: the names of the scenes to read, in this order; None or empty for all, by name.
+        scenes: the names of the scenes to read, in this order; empty for all, by name.
         missing: what to do with a frame whose image or depth is missing: "error", or "skip" to leave it
-            out with a warning (`problems` lists them all). No clip reaches over the gap.
+            out with a warning (`problems` lists them all); no segment reaches over the gap. A scene that can't be
+            used is left out likewise.
         check: False to open without reading each scene's first frame.
 
     Raises:
-        DataError: a folder or scene is missing; a scene has one frame, or (with "error") a gap in its
-            numbering or an image without depth or the reverse; or its first frame can't be read. Every
-            scene is checked here, so that nothing of the kind comes up in the middle of a training.
+        DataError: a folder or scene is missing; (with "error") a scene has one frame, a gap in its
+            numbering, or an image without depth or the reverse; no scene is left; or a scene's first frame
+            can't be read. Every scene is listed here, so that no gap comes up in the middle of a training.
     """
 
     def __init__(
         self,
         path: str | os.PathLike,
-        scenes: Sequence[str] | None = None,
+        scenes: Sequence[str] = (),
         missing: str = "error",
         check: bool = True,
     ):
-        if missing not in ("error", "skip"):
-            raise ValueError(f'missing={missing!r} must be "error" or "skip"')
+        check_missing(missing)
         self.folder = _scenes_folder(Path(path).expanduser())
-        if isinstance(scenes, str):
-            scenes = (scenes,)
-        listed, problems = [], []
-        for name in dict.fromkeys(scenes) if scenes else _subfolders(self.folder):
-            scene = _list_scene(self.folder / name, bool(scenes), missing == "skip", problems)
-            if scene is not None:
-                listed.append(scene)
+        names = choose_scenes(subfolders(self.folder), scenes, self.folder)
+        problems: list[str] = []
+
+        def list_one(name: str, found: list[str]) -> Scene | None:
+            return _list_scene(self.folder / name, bool(scenes), missing == "skip", found)
+
+        listed = list_usable(names, list_one, missing, problems)
         if not listed:
             raise DataError(
                 f"{self.folder}: no scenes found. Expected {_LAYOUT}; "
                 "give the folder that holds the scenes (or data/nyu2_train/)."
             )
-        if problems:
-            logging.warning("%s: %d frames left out, the first: %s", self.folder, len(problems), problems[0])
+        warn_of(problems, "problem(s)", self.folder)
         super().__init__(listed, problems)
         if check:
             self.check_first_frames()
@@ -97,32 +107,27 @@ def _scenes_folder(path: Path) -> Path:
     return path
 
 
-def _subfolders(folder: Path) -> list[str]:
-    with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir())
-
-
 def _list_scene(folder: Path, required: bool, skip: bool, problems: list[str]) -> Scene | None:
     """One scene, what it lacks added to `problems`; None for a folder without frames, if not `required`."""
-    if not folder.is_dir():
-        known = _subfolders(folder.parent)
-        shown = ", ".join(known[:5]) + (", ..." if len(known) > 5 else "")
-        raise DataError(f"{folder}: no such scene. There are {len(known)}: {shown or 'none'}.")
     numbers = {"jpg": set(), "png": set()}
-    for match in map(_FRAME_FILE.fullmatch, os.listdir(folder)):
+    for match in map(_FRAME_FILE.fullmatch, entry_names(folder)):
         if match:
             numbers[match[2]].add(int(match[1]))
     images, depths = numbers["jpg"], numbers["png"]
     if not images and not depths:
+        image = image_inside(folder)
+        what = f"no frames{f', but {image}' if image else ''}; expected {_LAYOUT}"
         if required:
-            raise DataError(f"{folder}: no frames. Expected {_LAYOUT}.")
+            raise DataError(f"{folder}: {what}")
+        if image:
+            problems.append(f"{folder} is left out: {what}")
         return None
     if images != depths and not skip:
         n = min(images ^ depths)
         has, lacks = ("jpg", "png") if n in images else ("png", "jpg")
         raise DataError(
             f"{folder / f'{n}.{has}'} has no {n}.{lacks} beside it "
-            f"({len(images ^ depths)} such in this scene): every image needs its depth."
+            f"({len(images ^ depths)} such in this scene): every image needs its depth. {LEAVE_OUT}"
         )
     present = np.array(sorted(images & depths), np.int64)
     everywhere = images | depths
@@ -131,13 +136,9 @@ def _list_scene(folder: Path, required: bool, skip: bool, problems: list[str]) -
         raise DataError(
             f"{folder / f'{lost[0]}.jpg'} is missing ({len(lost)} missing between {min(everywhere)} and "
             f"{max(everywhere)}): a scene's frames must be numbered without gaps, "
-            "or frames that aren't neighbours would pass for neighbours."
+            f"or frames that aren't neighbours would pass for neighbours. {LEAVE_OUT}"
         )
     for n in lost:
         problems += [f"{folder / f'{n}.{kind}'} is missing" for kind in ("jpg", "png") if n not in numbers[kind]]
-    if len(present) < 2:
-        raise DataError(
-            f"{folder}: a single frame, {min(everywhere)}.jpg. A video needs at least two: "
-            "leave this scene out with `scenes`, or complete it."
-        )
+    check_count(len(present), folder, f"{present[0]}.jpg" if len(present) else "")
     return Scene(folder.name, present, tuple(int(k) + 1 for k in np.flatnonzero(np.diff(present) != 1)))

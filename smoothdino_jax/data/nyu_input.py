@@ -26,7 +26,7 @@ from smoothdino_jax.data import fastdepth
 from smoothdino_jax.data.archives import FolderFiles, ZipFiles, sha256_of
 from smoothdino_jax.data.frames import DataError
 from smoothdino_jax.data.images import check_median, check_same_size, decode_grey, decode_image, file_bytes
-from smoothdino_jax.data.listing import Scene
+from smoothdino_jax.data.listing import Scene, subfolders
 from smoothdino_jax.data.unpacking import unpack_tar
 
 KAGGLE = "data/nyu2_train/<scene>/1.jpg, 1.png, ... (and data/nyu2_test/00000_colors.png, 00000_depth.png, ...)"
@@ -244,13 +244,13 @@ class FastDepthInput:
         self.root = self._train.parent
         self.source = archive or self.root.resolve().name
         self.splits, self.missing = {"train": []}, {"train": {}, "test": {}}
-        for scene in fastdepth.subfolders(self._train):
+        for scene in subfolders(self._train):
             listed, lost = fastdepth.list_scene(self._train, scene, "train")
             self.splits["train"].append(listed)
             self.missing["train"][scene] = [f"train/{name}" for name in lost]
         val = self.root / "val"
         if val.is_dir():
-            scenes = [fastdepth.list_scene(val, scene, "val")[0] for scene in fastdepth.subfolders(val)]
+            scenes = [fastdepth.list_scene(val, scene, "val")[0] for scene in subfolders(val)]
             if any(len(scene.indices) for scene in scenes):
                 self.splits["test"] = scenes
         frames = sum(len(scene.indices) for scenes in self.splits.values() for scene in scenes)

@@ -60,7 +60,7 @@ class NYUVideo(ListedFrames):
             features = parse_example(self._records[self._first_record[scene.name] + k])
         except (RuntimeError, ValueError, IndexError, OSError) as error:
             raise DataError(f"{origin}: can't be read ({error}). Copy the file again, or prepare it again.") from None
-        image = _decode(features, "image", cv2.IMREAD_COLOR_RGB, origin)
+        image = _decode(features, "image", cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION, origin)
         stored = _decode(features, "depth", cv2.IMREAD_UNCHANGED, origin)
         if stored.dtype != np.uint16 or stored.ndim != 2:
             raise DataError(f"{origin}: its depth is {stored.dtype} {stored.shape}, not 16-bit grey. Prepare it again.")

@@ -1,9 +1,11 @@
 """From the fields of a config to a source and a split; what there is to choose from is in plain sight below."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
+from absl import logging
 from ml_collections import ConfigDict
 
 from smoothdino_jax.data.frames import DataError, FrameSource
@@ -11,7 +13,7 @@ from smoothdino_jax.data.split_files import from_lists, from_scene_files
 from smoothdino_jax.data.splits import Split, at_random, by_blocks, by_parts, by_scene, everything
 
 LAYOUTS = ("nyu_kaggle", "fastdepth", "nyu_video", "tum", "seven_scenes", "recordings")
-_CAN_SKIP = ("nyu_kaggle", "fastdepth", "seven_scenes", "recordings")  # layouts that tell a missing file
+_HAVE_TEST_IMAGES = ("fastdepth", "nyu_video")
 
 
 def open_source(config: ConfigDict) -> FrameSource:
@@ -20,26 +22,30 @@ def open_source(config: ConfigDict) -> FrameSource:
     Args:
         config: `name` and the fields of that source. "synthetic": `scenes` (how many),
             `frames_per_scene`, `size`, `seed`, `first_scene`, `noise`. One of `LAYOUTS`, or "auto" to find out
-            which it is: `path`, `scenes` (names; empty for all) and, if set, `missing` ("error" or "skip").
+            which it is: `path`, `scenes` (names; empty for all) and, if set, `missing` ("error" or "skip") and
+            `split` ("train" or "test"); see `open_folder`.
 
     Returns:
         The source.
 
     Raises:
         ValueError: an unknown name.
-        DataError: no path, or the data can't be used.
+        DataError: a field is not set, no path, or the data can't be used.
     """
     try:
-        return _open_source(config)
+        opened = _opener(config)
     except AttributeError as error:
         raise DataError(f"data.source {config.name!r} needs a field that is not set: {error}") from None
+    return opened()
 
 
-def _open_source(config: ConfigDict) -> FrameSource:
+def _opener(config: ConfigDict) -> Callable[[], FrameSource]:
+    """What opens the source, its fields read."""
     if config.name == "synthetic":
         from smoothdino_jax.data.synthetic import SyntheticRooms
 
-        return SyntheticRooms(
+        return partial(
+            SyntheticRooms,
             config.scenes,
             frames_per_scene=config.frames_per_scene,
             size=tuple(config.size),
@@ -51,7 +57,14 @@ def _open_source(config: ConfigDict) -> FrameSource:
         raise ValueError(f"unknown data source {config.name!r}: use 'synthetic', 'auto' or one of {', '.join(LAYOUTS)}")
     if not config.path:
         raise DataError("no path to the data: give --config.data.source.path=FOLDER.")
-    return open_folder(config.path, tuple(config.scenes), config.name, config.get("missing", "error"))
+    return partial(
+        open_folder,
+        config.path,
+        tuple(config.scenes),
+        config.name,
+        missing=config.get("missing", "error"),
+        split=config.get("split", "train"),
+    )
 
 
 def open_folder(
@@ -60,28 +73,32 @@ def open_folder(
     layout: str = "auto",
     missing: str = "error",
     check: bool = True,
+    split: str = "train",
 ) -> FrameSource:
     """Opens a folder of RGB-D frames.
 
     Args:
         path: folder.
         scenes: names of the scenes to read, in this order; empty for all.
-        layout: one of `LAYOUTS`, or "auto" for what `detect.layout_of` finds.
-        missing: what to do with a frame whose image or depth is missing: "error", or "skip" to leave it out. The
-            other layouts have no way to tell (TUM: unpaired images are always left out and listed).
+        layout: one of `LAYOUTS`, or "auto" for what `detect.layout_of` finds, which is logged.
+        missing: what to do with a frame whose image or depth is missing, and with a scene that can't be used: "error",
+            or "skip" to leave it out. "nyu_video" was checked when it was built; "tum" leaves out images without
+            depth in any case.
         check: False to open without reading each scene's first frame.
+        split: "train", or "test" for the test images that "fastdepth" and "nyu_video" have, which are no video.
 
     Returns:
         The source.
 
     Raises:
-        ValueError: an unknown layout.
-        DataError: the folder is of no known layout, or can't be used.
+        ValueError: an unknown layout or split.
+        DataError: the folder is of no known layout or of several, has no such split, or can't be used.
     """
     if layout == "auto":
         from smoothdino_jax.data.detect import layout_of
 
         layout = layout_of(path)
+        logging.info("%s: its layout is %s", path, layout)
     match layout:
         case "nyu_kaggle":
             from smoothdino_jax.data.nyu import NYUKaggle as Source
@@ -98,10 +115,15 @@ def open_folder(
         case _:
             raise ValueError(f"unknown layout {layout!r}: use one of {', '.join(LAYOUTS)}")
     options = {}
-    if layout in _CAN_SKIP:
-        options["missing"] = missing
-    if layout != "nyu_video":  # whose frames were checked when it was built
-        options["check"] = check
+    if layout != "nyu_video":  # whose frames were decoded when it was built
+        options |= {"missing": missing, "check": check}
+    if layout in _HAVE_TEST_IMAGES:
+        options["split"] = split
+    elif split != "train":
+        raise DataError(
+            f"{path}: split={split!r}, but the layout {layout} has no test images. Those that have: "
+            f"{', '.join(_HAVE_TEST_IMAGES)}."
+        )
     return Source(path, scenes, **options)
 
 
@@ -125,29 +147,33 @@ def make_split(config: ConfigDict, source: FrameSource, clips: np.ndarray) -> Sp
         DataError: a side without clips, or unknown scenes or entries.
     """
     try:
-        return _make_split(config, source, clips)
+        split = _splitter(config)
     except AttributeError as error:
         raise DataError(f"data.split {config.how!r} needs a field that is not set: {error}") from None
+    return split(source, clips)
 
 
-def _make_split(config: ConfigDict, source: FrameSource, clips: np.ndarray) -> Split:
+def _splitter(config: ConfigDict) -> Callable[[FrameSource, np.ndarray], Split]:
+    """What splits clips, its fields read."""
     match config.how:
         case "by_scene":
-            return by_scene(source, clips, config.validation_scenes)
+            split, fields = by_scene, (config.validation_scenes,)
         case "by_blocks":
-            return by_blocks(source, clips, config.block, config.fraction, config.gap, config.seed)
+            split, fields = by_blocks, (config.block, config.fraction, config.gap, config.seed)
         case "by_parts":
             parts = config.train, config.validation, config.shares
-            return by_parts(source, clips, *parts, config.block, config.gap, config.seed)
+            split, fields = by_parts, (*parts, config.block, config.gap, config.seed)
         case "everything":
-            return everything(source, clips)
+            split, fields = everything, ()
         case "at_random":
-            return at_random(source, clips, config.fraction, config.seed)
+            split, fields = at_random, (config.fraction, config.seed)
         case "lists":
-            return from_lists(source, clips, config.train_json, config.validation_json)
+            split, fields = from_lists, (config.train_json, config.validation_json)
         case "scene_files":
-            return from_scene_files(source, clips, config.validation_file, config.train_file)
-    raise ValueError(
-        f"unknown split {config.how!r}: use 'by_scene', 'by_blocks', 'by_parts', 'at_random', 'lists', "
-        "'scene_files' or 'everything'"
-    )
+            split, fields = from_scene_files, (config.validation_file, config.train_file)
+        case _:
+            raise ValueError(
+                f"unknown split {config.how!r}: use 'by_scene', 'by_blocks', 'by_parts', 'at_random', 'lists', "
+                "'scene_files' or 'everything'"
+            )
+    return lambda source, clips: split(source, clips, *fields)

@@ -30,7 +30,21 @@ from absl import logging
 
 from smoothdino_jax.data.frames import DataError, Frame
 from smoothdino_jax.data.images import check_same_size, file_bytes, read_depth, read_image
-from smoothdino_jax.data.listing import ListedFrames, Scene, number_gaps
+from smoothdino_jax.data.listing import (
+    LEAVE_OUT,
+    ListedFrames,
+    Scene,
+    check_count,
+    check_missing,
+    choose_scenes,
+    entry_names,
+    image_inside,
+    list_usable,
+    named_errors,
+    number_gaps,
+    subfolders,
+    warn_of,
+)
 from smoothdino_jax.data.recording_meta import Meta, check_centre, read_meta
 from smoothdino_jax.data.scene_names import some
 from smoothdino_jax.data.trajectories import read_pose
@@ -61,29 +75,35 @@ class Recordings(ListedFrames):
         path: a recording, or a folder of recordings. A scene is a recording, named as its folder.
         scenes: the names of the recordings to read, in this order; empty for all, by name.
         missing: what to do with a frame whose image or depth is missing: "error", or "skip" to leave it out with a
-            warning (`problems` lists them all). No clip reaches over the gap.
+            warning (`problems` lists them all); no segment reaches over the gap. A recording that can't be used is left
+            out likewise.
         check: False to open without reading each scene's first frame.
 
     Attributes:
         meta: scene name -> its `Meta`.
 
     Raises:
-        DataError: a folder or file is missing, can't be used, or contradicts another; a recording has one frame;
-            or its first frame can't be read.
+        DataError: a folder is missing or has no recording; (with "error") a recording's file is missing, can't be
+            used, or contradicts another, or it has one frame; no scene is left; or a first frame can't be read.
     """
 
     def __init__(self, path: str | os.PathLike, scenes: Sequence[str] = (), missing: str = "error", check: bool = True):
-        if missing not in ("error", "skip"):
-            raise ValueError(f'missing={missing!r} must be "error" or "skip"')
+        check_missing(missing)
+        path = Path(os.path.abspath(Path(path).expanduser()))
+        folders = _recordings(path)
+        names = choose_scenes(list(folders), scenes, path)
+        problems = [] if scenes else _without_meta(path, folders)
+
+        def list_one(name: str, found: list[str]) -> tuple[Meta, _Files, Scene]:
+            return _list_recording(folders[name], missing == "skip", found)
+
         self.meta: dict[str, Meta] = {}
         self._files: dict[str, _Files] = {}
-        listed, problems = [], []
-        for folder in _recordings(Path(os.path.abspath(Path(path).expanduser())), scenes):
-            meta, files, scene = _list_recording(folder, missing == "skip", problems)
+        listed = []
+        for meta, files, scene in list_usable(names, list_one, missing, problems):
             self.meta[scene.name], self._files[scene.name] = meta, files
             listed.append(scene)
-        if problems:
-            logging.warning("%s: %d problem(s), the first: %s", path, len(problems), problems[0])
+        warn_of(problems, "problem(s)", path)
         super().__init__(listed, problems)
         if check:
             self.check_first_frames()
@@ -112,21 +132,26 @@ def looks_like_recording(folder: str | os.PathLike) -> bool:
     )
 
 
-def _recordings(path: Path, scenes: Sequence[str]) -> list[Path]:
-    """The folders of the recordings asked for."""
+@named_errors()
+def _recordings(path: Path) -> dict[str, Path]:
+    """Scene name -> folder, of all recordings there are."""
     if not path.is_dir():
         raise DataError(f"{path}: no such folder. Give a recording (with a meta.json), or a folder of recordings.")
-    folders = [path] if looks_like_recording(path) else sorted(filter(looks_like_recording, path.iterdir()))
-    known = {folder.name: folder for folder in folders}
+    inner = [path] if looks_like_recording(path) else [path / name for name in subfolders(path)]
+    known = {folder.name: folder for folder in inner if looks_like_recording(folder)}
     if not known:
         raise DataError(
             f"{path}: no recording found. Expected meta.json, image/ and depth/ in it or in folders of it; "
             "see docs/recordings.md."
         )
-    names = dict.fromkeys((scenes,) if isinstance(scenes, str) else scenes) or known
-    if unknown := [name for name in names if name not in known]:
-        raise DataError(f"{path}: no such recording: {some(unknown)}. There are {some(list(known))}.")
-    return [known[name] for name in names]
+    return known
+
+
+def _without_meta(path: Path, recordings: dict[str, Path]) -> list[str]:
+    """A line for each folder beside the recordings that has images inside and is none of them."""
+    others = [] if path in recordings.values() else [path / name for name in subfolders(path) if name not in recordings]
+    found = [(folder, image) for folder in others if (image := image_inside(folder))]
+    return [f"{folder} is left out: it has {image}, but no meta.json, image/ and depth/" for folder, image in found]
 
 
 def _list_recording(folder: Path, skip: bool, problems: list[str]) -> tuple[Meta, _Files, Scene]:
@@ -145,11 +170,12 @@ def _list_recording(folder: Path, skip: bool, problems: list[str]) -> tuple[Meta
         messages = [f"{images[k]} has no depth beside it, depth/{k}.*" for k in images if k not in depths]
         messages += [f"{depths[k]} has no image beside it, {found[0]}/{k}.*" for k in depths if k not in images]
         if not skip:
-            raise DataError(f"{messages[0]} ({len(messages)} such in this recording). Every image needs its depth.")
+            raise DataError(
+                f"{messages[0]} ({len(messages)} such in this recording). Every image needs its depth. {LEAVE_OUT}"
+            )
         problems += messages
     stems = [everywhere[place] for place in places]
-    if len(stems) < 2:
-        raise DataError(f"{folder}: {len(stems)} frame(s) with image and depth. A video needs at least two.")
+    check_count(len(stems), folder, Path(images[stems[0]]).name if stems else "")
     numbered = all(re.fullmatch(r"[0-9]{1,18}", stem) for stem in stems)
     indices = np.array([int(stem) for stem in stems] if numbered else places, np.int64)
     for k in np.flatnonzero(np.diff(indices) == 0):
@@ -181,7 +207,7 @@ def _gaps(folder: Path, stems: Sequence[str], indices: np.ndarray) -> list[int]:
 def _files_by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, str]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder. A recording has image/, depth/ and meta.json.")
-    names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    names = entry_names(folder)
     files = {}
     for name in names:
         stem, suffix = os.path.splitext(name)

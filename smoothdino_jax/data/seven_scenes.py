@@ -16,11 +16,23 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from absl import logging
 
 from smoothdino_jax.data.frames import DataError, Frame
 from smoothdino_jax.data.images import check_same_size, read_depth, read_image
-from smoothdino_jax.data.listing import ListedFrames, Scene, number_gaps
+from smoothdino_jax.data.listing import (
+    LEAVE_OUT,
+    ListedFrames,
+    Scene,
+    check_count,
+    check_missing,
+    choose_scenes,
+    entry_names,
+    list_usable,
+    named_errors,
+    number_gaps,
+    subfolders,
+    warn_of,
+)
 from smoothdino_jax.data.trajectories import intrinsics_matrix, read_intrinsics, read_pose
 
 _LAYOUT = "frame-000000.color.png (or .jpg), frame-000000.depth.png, frame-000000.pose.txt"
@@ -61,38 +73,44 @@ class SevenScenes(ListedFrames):
             is the sequence itself, by the last.
         scenes: the names of the scenes to read, in this order; empty for all, by name.
         missing: what to do with a frame whose image or depth is missing: "error", or "skip" to leave it
-            out with a warning (`problems` lists them all). No clip reaches over the gap.
+            out with a warning (`problems` lists them all); no segment reaches over the gap. A sequence that
+            can't be used is left out likewise.
         poses: False to leave pose files unread, as if there were none.
         check: False to open without reading each scene's first frame.
 
     Raises:
-        DataError: a folder or scene is missing; a sequence has one frame, or (with "error") a gap in its
-            numbering or an image without depth or the reverse; some frames have pose files and some
-            don't; a pose is no rigid transform; or a scene's first frame can't be read.
+        DataError: a folder or scene is missing; (with "error") a sequence has one frame, a gap in its
+            numbering, an image without depth or the reverse, pose files for some frames only, or a pose that is
+            no rigid transform; no scene is left; or a scene's first frame can't be read.
     """
 
     def __init__(
         self,
         path: str | os.PathLike,
-        scenes: Sequence[str] | None = (),
+        scenes: Sequence[str] = (),
         missing: str = "error",
         poses: bool = True,
         check: bool = True,
     ):
-        if missing not in ("error", "skip"):
-            raise ValueError(f'missing={missing!r} must be "error" or "skip"')
+        check_missing(missing)
+        path = Path(path).expanduser()
+        folders = _find(path)
+        names = choose_scenes(list(folders), scenes, path)
+        problems = [] if scenes else _still_zipped(path, folders)
+        lost: list[str] = []
+
+        def list_one(name: str, found: list[str]) -> tuple[Scene, _Sequence, list[str]]:
+            return _list_sequence(name, folders[name], missing == "skip", poses, found)
+
         self._sequences: dict[str, _Sequence] = {}
-        listed, left_out, lost = [], [], []
-        for name, folder in _choose(Path(path).expanduser(), scenes).items():
-            numbers, gaps, files = _list_files(folder, missing == "skip", left_out)
-            images, depths = ([files[kind][n] for n in numbers] for kind in ("color", "depth"))
-            transforms = _read_poses(folder, numbers, files["pose"], lost) if poses else [None] * len(numbers)
-            self._sequences[name] = _Sequence(folder, images, depths, transforms, *_find_camera(folder))
-            listed.append(Scene(name, np.array(numbers, np.int64), gaps))
-        for problems, what in ((left_out, "left out or missing"), (lost, "without a pose")):
-            if problems:
-                logging.warning("%s: %d frame(s) %s, the first: %s", path, len(problems), what, problems[0])
-        super().__init__(listed, left_out + lost)
+        listed = []
+        for scene, sequence, without_pose in list_usable(names, list_one, missing, problems):
+            self._sequences[scene.name] = sequence
+            listed.append(scene)
+            lost += without_pose
+        warn_of(problems, "problem(s)", path)
+        warn_of(lost, "frame(s) without a pose", path)
+        super().__init__(listed, problems + lost)
         if check:
             self.check_first_frames()
 
@@ -118,52 +136,60 @@ class SevenScenes(ListedFrames):
         return str(sequence.folder / sequence.images[k])
 
 
-def _choose(path: Path, chosen: Sequence[str] | None) -> dict[str, Path]:
-    """Scene name -> folder, those chosen or all."""
+def _find(path: Path) -> dict[str, Path]:
+    """Scene name -> folder, of all there are."""
     if not path.is_dir():
         raise DataError(f"{path}: no such folder. Give a sequence's folder, or one that holds sequences or scenes.")
-    found = _find(path)
-    if not found:
-        hint = " Unpack its seq-*.zip first." if any(path.glob("*.zip")) or any(path.glob("*/*.zip")) else ""
-        raise DataError(f"{path}: no frames found, here or in the two levels below. Expected {_LAYOUT}.{hint}")
-    if not chosen:
-        return found
-    names = dict.fromkeys((chosen,) if isinstance(chosen, str) else chosen)
-    for name in names:
-        if name not in found:
-            shown = ", ".join(list(found)[:5]) + (", ..." if len(found) > 5 else "")
-            raise DataError(f"{path}: no scene {name!r}. There are {len(found)}: {shown}.")
-    return {name: found[name] for name in names}
-
-
-def _find(path: Path) -> dict[str, Path]:
     if _has_frames(path):
         return {path.absolute().name: path}
     found = {}
-    for folder in _subfolders(path):
+    for folder in (path / name for name in subfolders(path)):
         if _has_frames(folder):
             found[f"{path.absolute().name}/{folder.name}"] = folder
         else:
-            found |= {f"{folder.name}/{inner.name}": inner for inner in _subfolders(folder) if _has_frames(inner)}
+            inner = (folder / name for name in subfolders(folder))
+            found |= {f"{folder.name}/{sequence.name}": sequence for sequence in inner if _has_frames(sequence)}
+    if not found:
+        hint = " Unpack its seq-*.zip first." if any(path.glob("*.zip")) or any(path.glob("*/*.zip")) else ""
+        raise DataError(f"{path}: no frames found, here or in the two levels below. Expected {_LAYOUT}.{hint}")
     return found
 
 
-def _subfolders(folder: Path) -> list[Path]:
-    with os.scandir(folder) as entries:
-        return sorted(folder / entry.name for entry in entries if entry.is_dir())
+def _still_zipped(path: Path, folders: dict[str, Path]) -> list[str]:
+    """A line for each zip of a sequence, beside sequences that are unpacked, that isn't unpacked itself."""
+    unpacked = {folder for folder in folders.values() if folder != path}
+    zips = [
+        parent / name
+        for parent in sorted({folder.parent for folder in unpacked})
+        for name in entry_names(parent)
+        if re.fullmatch(r"seq-\d+\.zip", name)
+    ]
+    return [f"{file} is left out: unpack it" for file in zips if file.with_suffix("") not in unpacked]
 
 
 def _has_frames(folder: Path) -> bool:
-    with os.scandir(folder) as entries:
+    with named_errors(), os.scandir(folder) as entries:
         return any(_FRAME_FILE.fullmatch(entry.name) for entry in entries)
 
 
+def _list_sequence(
+    name: str, folder: Path, skip: bool, poses: bool, problems: list[str]
+) -> tuple[Scene, _Sequence, list[str]]:
+    """One sequence, what it lacks added to `problems`; and its frames without a pose, a line for each."""
+    lost: list[str] = []
+    numbers, gaps, files = _list_files(folder, skip, problems)
+    images, depths = ([files[kind][n] for n in numbers] for kind in ("color", "depth"))
+    transforms = _read_poses(folder, numbers, files["pose"], lost) if poses else [None] * len(numbers)
+    sequence = _Sequence(folder, images, depths, transforms, *_find_camera(folder))
+    return Scene(name, np.array(numbers, np.int64), gaps), sequence, lost
+
+
 def _list_files(
-    folder: Path, skip: bool, left_out: list[str]
+    folder: Path, skip: bool, problems: list[str]
 ) -> tuple[list[int], list[int], dict[str, dict[int, str]]]:
-    """A sequence's numbers, its gaps, and its files: kind -> number -> name. What is missing is added to `left_out`."""
+    """A sequence's numbers, its gaps, and its files: kind -> number -> name. What is missing is added to `problems`."""
     files: dict[str, dict[int, str]] = {"color": {}, "depth": {}, "pose": {}}
-    for name in sorted(os.listdir(folder)):
+    for name in entry_names(folder):
         if match := _FRAME_FILE.fullmatch(name):
             kind = match[2] or match[3] or match[4]
             other = files[kind].setdefault(int(match[1]), name)
@@ -175,9 +201,11 @@ def _list_files(
         has, lacks = ("color", "depth") if alone[0] in images else ("depth", "color")
         raise DataError(
             f"{folder / files[has][alone[0]]}: the frame's {lacks} file is missing ({len(alone)} such in this "
-            'sequence). Every image needs its depth; missing="skip" leaves such frames out.'
+            f"sequence). Every image needs its depth. {LEAVE_OUT}"
         )
-    left_out += [f"{_frame(folder, n)}: no {'depth' if n in images else 'color'} file" for n in alone]
+    problems += [
+        f"{_frame(folder, n)} is left out: its {'depth' if n in images else 'color'} file is missing" for n in alone
+    ]
     everywhere = sorted(images | depths)
     jumps = number_gaps(np.array(everywhere, np.int64))
     for k in jumps:
@@ -185,13 +213,11 @@ def _list_files(
         if not skip:
             raise DataError(
                 f"{_frame(folder, after)} follows {_frame(folder, before).name}: the frames between are missing. "
-                'Complete the sequence; missing="skip" reads it with the gap.'
+                f"Complete the sequence. {LEAVE_OUT}"
             )
-        left_out.append(f"{_frame(folder, after)}: the frames between {before} and {after} are missing")
+        problems.append(f"{_frame(folder, after)}: the frames between {before} and {after} are missing")
     numbers = sorted(images & depths)
-    if len(numbers) < 2:
-        what = "a single frame" if numbers else "no frame with image and depth"
-        raise DataError(f"{folder}: {what}. A video needs at least two. Expected {_LAYOUT}.")
+    check_count(len(numbers), folder, files["color"][numbers[0]] if numbers else "")
     places = np.searchsorted(everywhere, numbers)
     gaps = [k for k in range(1, len(numbers)) if places[k] - places[k - 1] != 1 or places[k] in jumps]
     return numbers, gaps, files
@@ -211,7 +237,7 @@ def _read_poses(
     absent = [n for n in numbers if n not in files]
     if absent:
         raise DataError(
-            f"{_frame(folder, absent[0])}.pose.txt: no such file ({len(absent)} of {len(numbers)} frames lack it). "
+            f"{_frame(folder, absent[0])}.pose.txt is missing ({len(absent)} of {len(numbers)} frames lack theirs). "
             "Complete the poses; poses=False reads the frames without."
         )
     with ThreadPoolExecutor(8) as pool:

@@ -13,11 +13,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from absl import logging
 
 from smoothdino_jax.data.frames import DataError, Frame
 from smoothdino_jax.data.images import check_same_size, read_depth, read_image
-from smoothdino_jax.data.listing import ListedFrames, Scene, number_gaps
+from smoothdino_jax.data.listing import (
+    ListedFrames,
+    Scene,
+    check_count,
+    check_missing,
+    choose_scenes,
+    entry_names,
+    list_usable,
+    named_errors,
+    number_gaps,
+    subfolders,
+    warn_of,
+)
 from smoothdino_jax.data.trajectories import Rows, associate, intrinsics_matrix, nearest, read_rows, read_trajectory
 
 _DEPTH = "16-bit grey (5000 = 1 m)"
@@ -65,35 +76,47 @@ class TUM(ListedFrames):
         scenes: the names of the scenes to read, in this order; empty for all, by name.
         tolerance: seconds, for pairing and poses.
         intrinsics: (fx, fy, cx, cy) in pixels, for all sequences.
+        missing: what to do with a sequence that can't be used, such as one with files missing: "error", or "skip" to
+            leave it out with a warning (`problems` says why). Images without a partner are left out in any case.
         check: False to open without reading each scene's first frame.
 
     Raises:
-        DataError: a list is missing, damaged or out of order, names a file that isn't there, or leaves under two
-            frames; a line of groundtruth.txt is no pose; or a scene's first frame can't be read.
+        DataError: (with "error") a list is missing, damaged or out of order, names a file that isn't there, or
+            leaves under two frames, or a line of groundtruth.txt is no pose; no scene is left; or a scene's first
+            frame can't be read.
     """
 
     def __init__(
         self,
         path: str | os.PathLike,
-        scenes: Sequence[str] | None = (),
+        scenes: Sequence[str] = (),
         tolerance: float = 0.02,
         intrinsics: Sequence[float] | None = None,
+        missing: str = "error",
         check: bool = True,
     ):
+        check_missing(missing)
         if not tolerance > 0:
             raise ValueError(f"tolerance={tolerance} must be over 0 seconds")
         given = None if intrinsics is None else intrinsics_matrix(intrinsics)
         self._intrinsics_given = given is not None
+        path = Path(path).expanduser()
+        folders = _find(path)
+        names = choose_scenes(list(folders), scenes, path)
+        problems, lost = [], []
+
+        def list_one(name: str, found: list[str]) -> tuple[Scene, _Sequence, list[str]]:
+            return _list_sequence(name, folders[name], tolerance, given, found)
+
         self._sequences: dict[str, _Sequence] = {}
-        listed, unpaired, lost = [], [], []
-        for name, folder in _find(Path(path).expanduser(), scenes).items():
-            scene, sequence = _list_sequence(name, folder, tolerance, given, unpaired, lost)
+        listed = []
+        for scene, sequence, without_pose in list_usable(names, list_one, missing, problems):
+            self._sequences[scene.name] = sequence
             listed.append(scene)
-            self._sequences[name] = sequence
-        for problems, what in ((unpaired, "image(s) left out"), (lost, "frame(s) without a pose")):
-            if problems:
-                logging.warning("%s: %d %s, the first: %s", path, len(problems), what, problems[0])
-        super().__init__(listed, unpaired + lost)
+            lost += without_pose
+        warn_of(problems, "problem(s)", path)
+        warn_of(lost, "frame(s) without a pose", path)
+        super().__init__(listed, problems + lost)
         if check:
             self.check_first_frames()
 
@@ -119,24 +142,18 @@ class TUM(ListedFrames):
         return str(sequence.folder / sequence.images[k])
 
 
-def _find(path: Path, chosen: Sequence[str] | None) -> dict[str, Path]:
-    """Scene name -> folder."""
+@named_errors()
+def _find(path: Path) -> dict[str, Path]:
+    """Scene name -> folder, of all there are."""
     if not path.is_dir():
         raise DataError(f"{path}: no such folder. Give a sequence's folder, or a folder of sequences.")
     if _is_sequence(path):
         found = {path.absolute().name: path}
     else:
-        found = {folder.name: folder for folder in sorted(path.iterdir()) if _is_sequence(folder)}
+        found = {name: path / name for name in subfolders(path) if _is_sequence(path / name)}
     if not found:
         raise DataError(f"{path}: no sequences found. Expected rgb.txt, depth.txt, rgb/ and depth/, here or one below.")
-    if not chosen:
-        return found
-    names = dict.fromkeys((chosen,) if isinstance(chosen, str) else chosen)
-    for name in names:
-        if name not in found:
-            shown = ", ".join(list(found)[:5]) + (", ..." if len(found) > 5 else "")
-            raise DataError(f"{path}: no scene {name!r}. There are {len(found)}: {shown}.")
-    return {name: found[name] for name in names}
+    return found
 
 
 def _is_sequence(folder: Path) -> bool:
@@ -148,13 +165,12 @@ def _list_sequence(
     folder: Path,
     tolerance: float,
     camera: np.ndarray | None,
-    unpaired: list[str],
-    lost: list[str],
-) -> tuple[Scene, _Sequence]:
-    """One sequence; images without depth are added to `unpaired`, frames without a pose to `lost`."""
+    problems: list[str],
+) -> tuple[Scene, _Sequence, list[str]]:
+    """One sequence, images without depth added to `problems`; and its frames without a pose, a line for each."""
     for kind in ("rgb", "depth"):
         if not (folder / f"{kind}.txt").is_file():
-            raise DataError(f"{folder / f'{kind}.txt'}: no such file. It must list the {kind} images with timestamps.")
+            raise DataError(f"{folder / f'{kind}.txt'} is missing. It must list the {kind} images with timestamps.")
     images, depths = (read_rows(folder / f"{kind}.txt", "timestamp filename") for kind in ("rgb", "depth"))
     for rows in (images, depths):
         _check_files(folder, rows)
@@ -166,18 +182,17 @@ def _list_sequence(
             f"{folder}: no image of rgb.txt has a depth map within {tolerance:g} s; the closest two are "
             f"{apart.min():.3g} s apart. Are the lists of one recording? Else raise `tolerance`."
         )
-    if len(pairs) < 2:
-        file = images.fields[pairs[0, 0]][0]
-        raise DataError(f"{folder}: a single frame, {file}. A video needs at least two; see rgb.txt and depth.txt.")
+    check_count(len(pairs), folder, images.fields[pairs[0, 0]][0])
     for k in np.setdiff1d(np.arange(len(images.times)), pairs[:, 0]):
         reason = (
             f"the nearest is {apart[k]:.3g} s away" if apart[k] >= tolerance else "its nearest belongs to another image"
         )
-        unpaired.append(f"{folder / images.fields[k][0]}: no depth map within {tolerance:g} s ({reason})")
+        problems.append(f"{folder / images.fields[k][0]} is left out: no depth map within {tolerance:g} s ({reason})")
 
     files = [images.fields[k][0] for k in pairs[:, 0]]
     times = images.times[pairs[:, 0]]
     poses: list[np.ndarray | None] = [None] * len(pairs)
+    lost = []
     if (folder / "groundtruth.txt").is_file():
         trajectory = read_trajectory(folder / "groundtruth.txt")
         for k, (row, distance) in enumerate(zip(*nearest(times, trajectory.times), strict=True)):
@@ -193,7 +208,7 @@ def _list_sequence(
     pauses = np.flatnonzero(steps > _PAUSE * np.median(steps)) + 1
     gaps = sorted({*number_gaps(pairs[:, 0]), *pauses.tolist()})
     sequence = _Sequence(folder, files, [depths.fields[k][0] for k in pairs[:, 1]], poses, camera)
-    return Scene(name, pairs[:, 0], gaps), sequence
+    return Scene(name, pairs[:, 0], gaps), sequence, lost
 
 
 def _camera_name(text: str) -> str:
@@ -209,12 +224,12 @@ def _check_files(folder: Path, rows: Rows) -> None:
     for line, (name,) in zip(rows.lines, rows.fields, strict=True):
         parent, file = os.path.split(name)
         if parent not in present:
-            present[parent] = set(os.listdir(folder / parent)) if (folder / parent).is_dir() else set()
+            present[parent] = set(entry_names(folder / parent)) if (folder / parent).is_dir() else set()
         if file not in present[parent]:
             absent.append((line, name))
     if absent:
         line, name = absent[0]
         raise DataError(
-            f"{folder / name}: no such file, but {rows.path} lists it in line {line} ({len(absent)} such). Unpack the "
+            f"{folder / name} is missing, but {rows.path} lists it in line {line} ({len(absent)} such). Unpack the "
             "sequence again, or take the lines out."
         )
