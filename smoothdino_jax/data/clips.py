@@ -4,14 +4,13 @@ Training reads clips in any order; evaluation streams through runs of consecutiv
 described by positions in a `FrameSource`, so nothing is read before it is needed.
 """
 
-import threading
-from collections import OrderedDict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from smoothdino_jax.data.frame_cache import FrameCache
 from smoothdino_jax.data.frames import DataError, Frame, FrameSource
 from smoothdino_jax.data.images import size_text
 
@@ -175,7 +174,7 @@ class ClipSource:
         self.source = source
         self.clips = clips
         self.size = None if size is None else (int(size[0]), int(size[1]))
-        self._cache = _FrameCache(cache_bytes)
+        self._cache = FrameCache(cache_bytes)
         self._features: FeatureStore | None = None
         _keep_freed_memory()
 
@@ -259,41 +258,6 @@ class ClipSource:
     def cached_bytes(self) -> int:
         """Bytes of image and depth held in the cache."""
         return self._cache.used
-
-
-class _FrameCache:
-    """Position -> frame, least recently used out first, bounded in bytes."""
-
-    def __init__(self, limit: int):
-        self.limit = limit
-        self.used = 0
-        self._frames: OrderedDict[int, Frame] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def __reduce__(self):
-        return (_FrameCache, (self.limit,))
-
-    def get(self, position: int) -> Frame | None:
-        with self._lock:
-            frame = self._frames.get(position)
-            if frame is not None:
-                self._frames.move_to_end(position)
-            return frame
-
-    def put(self, position: int, frame: Frame) -> None:
-        size = _frame_bytes(frame)
-        with self._lock:
-            if size > self.limit or position in self._frames:
-                return
-            self._frames[position] = frame
-            self.used += size
-            while self.used > self.limit:
-                _, oldest = self._frames.popitem(last=False)
-                self.used -= _frame_bytes(oldest)
-
-
-def _frame_bytes(frame: Frame) -> int:
-    return frame.image.nbytes + frame.depth.nbytes
 
 
 def _check_positions(source: FrameSource, positions: np.ndarray) -> None:
