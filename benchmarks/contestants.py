@@ -9,6 +9,7 @@ from flax import nnx
 from variants import ENCODERS, JAX_SIDE, Contestant
 
 from smoothdino_jax.config import default_config
+from smoothdino_jax.feature_cache import pack
 from smoothdino_jax.models import phase_correlation as pc
 from smoothdino_jax.models.adapters import AdapterConfig
 from smoothdino_jax.models.dpt import DecoderConfig
@@ -70,10 +71,14 @@ def build(names: tuple[str, ...], *, variant: str, dtype: str, size: tuple[int, 
                 return correlation(True)
             case "correlation-paper":
                 return correlation(False)
-            case "train":
+            case "train" | "train-cached":
                 clip = np.stack([previous, images], 1)
                 depth = rng.uniform(0.5, 9.0, (batch, 2, *size)).astype(np.float32)
-                return _training(model, {"image": clip, "depth": depth})
+                pairs = {"image": clip, "depth": depth}
+                if name == "train-cached":
+                    tokens = pack(pure(SmoothDINO.encode)(weights, clip.reshape(-1, *clip.shape[2:])))
+                    pairs["features"] = np.asarray(tokens, np.float16).reshape(batch, 2, *tokens.shape[1:])
+                return _training(model, pairs)
         raise ValueError(f"no contestant {name!r}; there are {', '.join(JAX_SIDE)}")
 
     return {name: make(name) for name in names}

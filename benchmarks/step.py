@@ -23,6 +23,7 @@ RATIOS = (
     ("smoothed", "vanilla", 1.25),
     ("vanilla", "transformers", 1.2),
     ("train", "released-train", 0.5),
+    ("train-cached", "train", 1.0),
 )
 
 

@@ -22,6 +22,7 @@ JAX_SIDE = (
     "correlation",
     "correlation-paper",
     "train",
+    "train-cached",
 )
 TORCH_SIDE = ("transformers", "released-train")
 
