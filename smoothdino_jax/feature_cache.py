@@ -2,8 +2,8 @@
 
 A frozen encoder computes the same numbers in every epoch. With `data.feature_cache` set to a folder they are
 computed before the first step, and a step reads them instead. The gain is the encoder's share of a step, which for
-ViT-S is a fifth (benchmarks/step.py, train-cached): the rest is the decoder and its gradient. The price is disk: four levels of tokens are far
-larger than the frame they come from, 4.9 MB for ViT-S at 480×640 as float16.
+ViT-S is a fifth (benchmarks/step.py, train-cached): the rest is the decoder and its gradient. The price is disk:
+four levels of tokens are far larger than the frame they come from, 4.9 MB for ViT-S at 480×640 as float16.
 """
 
 import dataclasses
