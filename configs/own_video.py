@@ -15,7 +15,11 @@ What to change:
 - `--config.data.size`: (168, 224) is 4:3 and whole patches of 14, so nothing is stretched or padded. For 16:9 take
   "(168, 294)". Any size works; (0, 0) leaves the frames as they are.
 - `--config.data.split.how=by_scene --config.data.split.validation_scenes="('NAME',)"` to hold out whole recordings, the
-  harder and the honest test once there are several.
+  harder and the honest test once there are several; or name them in a text file, one per line:
+  `--config.data.split.how=scene_files --config.data.split.validation_file=FILE`. With fewer than 60 frames,
+  `--config.data.split.block=10`.
+- `--config.data.feature_cache=FOLDER --config.data.augment=False` keeps the frozen encoder's features on disk: faster
+  steps for want of augmentation.
 - `--config.train.steps`: in proportion to the frames; 200 steps of 8 pairs see 100 frames some 16 times.
 
 On 150 frames of a hand-held kitchen and office (the 7-Scenes layout, 640×480) with the embedded model: about a minute
@@ -39,6 +43,8 @@ def get_config():
         "gap": 1,
         "seed": 0,
         "validation_scenes": (),  # for how="by_scene"
+        "validation_file": "",  # for how="scene_files"; a scene per line
+        "train_file": "",  # likewise; "" for all other scenes
     }
     config.data.size = (168, 224)
     config.data.augment = True

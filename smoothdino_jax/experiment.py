@@ -84,8 +84,9 @@ def _check_feature_cache(config: ConfigDict) -> None:
     altering = Augment(**data.augmentation).of_pixels if data.augment else ()
     if altering:
         raise ValueError(
-            "data.feature_cache: stored features are of unaltered pictures, so reverse is the only augmentation. Set "
-            + ", ".join(f"data.augmentation.{name}=0" for name in altering)
+            "data.feature_cache: stored features are of unaltered pictures, so time reversal is the only augmentation. "
+            "Give --config.data.augment=False, or "
+            + " ".join(f"--config.data.augmentation.{name}=0" for name in altering)
         )
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from absl import logging
 from flax import nnx
@@ -83,6 +84,11 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> SmoothDINO:
         warmup=config.eval.warmup if "adapter" in trainable else 0,
         limit=config.train.validation_frames,
     )
+    if first:
+        tqdm.write(
+            f"{len(source)} frames in {len(source.scenes)} scene(s): {len(split.train)} clips to train on, "
+            f"{len(np.unique(split.validation))} frames to validate on"
+        )
     per_epoch = max(1, len(clips) // config.train.batch_size)
     total = config.train.steps or round(config.train.epochs * per_epoch)
     every = config.train.validation_steps or max(1, per_epoch // config.train.validations_per_epoch)
@@ -109,7 +115,10 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> SmoothDINO:
         checkpoints.check_batches(extra.get("batches", described), described)
         best, vanilla, position = extra["best"], extra["vanilla"], extra["data"]
         _warn_of_changes(config, workdir / "config.json")
-        tqdm.write(f"{workdir}: going on from step {state.step} of {total}")
+        if int(state.step) < total:
+            tqdm.write(f"{workdir}: going on from step {state.step} of {total}")
+        else:
+            tqdm.write(f"{workdir} has its {total} steps already; to go on, give more train.steps")
     if config.data.feature_cache:
         clips.use_features(_stored_features(config, model, clips))
     iterator = iter(batches)
@@ -164,6 +173,8 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> SmoothDINO:
     iterator.close()
     if config.train.export == "last":
         export(state.weights)
+    if first:
+        tqdm.write(f"{workdir / 'model'}: the trained model. eval.py with the same --config and --workdir judges it")
     return nnx.merge(graph, state.weights, frozen)
 
 

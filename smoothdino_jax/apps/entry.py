@@ -1,9 +1,11 @@
 """What `train.py` and `eval.py` share: flags, and errors that people can read."""
 
+import multiprocessing
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
@@ -40,7 +42,7 @@ def run(main: Callable[[ConfigDict, Path], object], doc: str) -> None:
                 raise
             _fail(f"{error} (SMOOTHDINO_TRACEBACK=1 shows where)")
         except KeyboardInterrupt:
-            _fail("interrupted; a training goes on from its last checkpoint with the same command", code=130)
+            _stop(f"interrupted; {_way_on(Path(workdir.value))}")
 
     app.run(start, flags_parser=_parse)
 
@@ -57,6 +59,23 @@ def _parse(argv: list[str]) -> list[str]:
         _fail(f"{error} (all fields: smoothdino_jax/config.py)")
 
 
-def _fail(message: str, code: int = 2) -> None:
+def _way_on(workdir: Path) -> str:
+    steps = [int(path.name) for path in workdir.glob("checkpoints/*") if path.name.isdigit()]
+    if not steps:
+        return f"{workdir} has no checkpoint yet, so the same command starts anew"
+    return f"a training goes on from its last checkpoint, step {max(steps)}, with the same command"
+
+
+def _stop(message: str) -> NoReturn:
+    """Ends the process at once: threads may be compiling or decoding, and would crash in an interpreter taken down."""
+    for child in multiprocessing.active_children():
+        child.terminate()
+    sys.stdout.flush()
+    sys.stderr.write(f"\n{message}\n")  # a progress bar may have left its line unended
+    sys.stderr.flush()
+    os._exit(130)
+
+
+def _fail(message: str) -> NoReturn:
     sys.stderr.write(f"error: {message}\n")
-    sys.exit(code)
+    sys.exit(2)
