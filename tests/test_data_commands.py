@@ -2,10 +2,15 @@
 
 import io
 import json
+import os
+import re
 import shutil
+import subprocess
 import sys
 import tarfile
 import types
+import urllib.error
+import urllib.request
 import zipfile
 from pathlib import Path
 
@@ -86,9 +91,16 @@ def test_without_a_name_the_table_is_printed(command):
     rows = {line.split()[0]: line for line in lines if line}
     assert "34.3 GB" in rows["fastdepth"]
     assert "448 MB" not in rows["fastdepth"]
-    assert "0.448 GB  CC BY 4.0" in rows["tum/freiburg1_xyz"]
+    assert re.search(r" 0\.448 GB +CC BY 4\.0 ", rows["tum/freiburg1_xyz"])
+    assert " about 4 GB " in rows["nyu_kaggle"]
+    assert " about 4.1 GB " in rows["densedepth"]
+    assert "?" not in out
     assert "non-commercial (MSR-LA)" in rows["seven_scenes/chess"]
     assert "not stated" in rows["nyu_kaggle"]
+    assert lines[-2:] == [
+        "next: smoothdino data download NAME -o data --unpack",
+        "      for NYU Depth v2 without --unpack, and then: smoothdino data prepare FILE -o prepared",
+    ]
 
 
 def test_an_unknown_name_is_refused_in_one_line(command, tmp_path):
@@ -141,6 +153,54 @@ def test_an_archive_to_prepare_needs_no_unpacking(command, fetched, tmp_path, mo
     code, out, _ = command("download", "fastdepth", "-o", tmp_path)
     assert code == 0
     assert f"next: smoothdino data prepare {tmp_path / 'frames.zip'} -o prepared\n" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "then"),
+    [
+        (("nyu_kaggle",), "prepare {out}/nyu-depth-v2.zip -o prepared"),
+        (("nyu_kaggle", "--unpack"), "download nyu_kaggle -o {out} --unpack"),
+        (("nyu_kaggle", "--sha256", "a" * 64), "download nyu_kaggle -o {out} --sha256 " + "a" * 64),
+        (("fastdepth",), "download fastdepth -o {out}"),  # it has a checksum to be looked at
+        (("seven_scenes/fire",), "download seven_scenes/fire -o {out}"),
+        (("http://x.org/a.zip", "--unpack"), "download http://x.org/a.zip -o {out} --unpack"),
+    ],
+)
+def test_after_a_download_by_hand_the_same_command_goes_on(command, tmp_path, monkeypatch, options, then):
+    def urlopen(request, **_):
+        raise urllib.error.HTTPError(request.full_url, 404, "Not Found", {}, io.BytesIO())
+
+    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
+    code, _, err = command("download", *options, "-o", tmp_path)
+    assert code == 2
+    assert err.endswith(f", then: smoothdino data {then.format(out=tmp_path)}\n")
+
+
+def test_the_size_is_told_as_well_as_it_is_known(command, fetched, tmp_path, monkeypatch):
+    fetched({"a": b"1"})
+    assert "http://x.org/frames.zip (size unknown) -> " in command("download", "frames", "-o", tmp_path / "1")[1]
+    monkeypatch.setitem(DOWNLOADS, "frames", DOWNLOADS["frames"]._replace(about=41 * 10**8))
+    assert "http://x.org/frames.zip (about 4.1 GB) -> " in command("download", "frames", "-o", tmp_path / "2")[1]
+    monkeypatch.setitem(DOWNLOADS, "frames", DOWNLOADS["frames"]._replace(bytes=5 * 10**9))
+    assert "http://x.org/frames.zip (5 GB) -> " in command("download", "frames", "-o", tmp_path / "3")[1]
+
+
+def test_an_archive_put_there_by_hand_is_found(command, tmp_path):
+    path = archive(tmp_path / "nyu-depth-v2.zip", {"a": b"1"})
+    code, out, err = command("download", "nyu_kaggle", "-o", tmp_path)
+    assert (code, err) == (0, "")
+    assert out.startswith(f"found {path}; nothing is downloaded\n")
+    assert "https://www.kaggle.com/api" not in out
+    assert f"next: smoothdino data prepare {path} -o prepared\n" in out
+
+
+def test_a_reader_that_goes_ends_the_command_quietly():
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "wb") as gone:
+        command = [sys.executable, "-m", "smoothdino_jax.apps.cli", "data", "download", "--list"]
+        done = subprocess.run(command, stdout=gone, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_what_is_unpacked_is_not_downloaded_again(command, fetched, tmp_path):
@@ -308,6 +368,17 @@ def test_prepare_says_what_it_does_what_came_out_and_what_is_next(command, kaggl
     assert rest[1].strip() == f"{train} --config.data.source.path={fields['folder']} --workdir=runs/own"
     options = {"config": "kaggle", "bad_frames": "error", "overwrite": False}
     assert calls == [(kaggle, "prepared", options)]
+
+
+def test_an_interrupted_prepare_says_that_nothing_is_kept(command, kaggle, monkeypatch):
+    def prepare(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, BUILDER, types.SimpleNamespace(prepare=prepare))
+    code, _, err = command("prepare", kaggle, "-o", "prepared")
+    assert code == 130
+    assert "no frame that was written is kept: the next run begins anew\n" in err
+    assert err.endswith("\nsmoothdino data prepare: interrupted\n")
 
 
 def test_prepare_passes_its_options_on(command, kaggle, stand_in):

@@ -102,6 +102,17 @@ def test_of_several_layouts_one_is_to_be_chosen(tmp_path, files, places):
     assert sorted(lines[1:-1]) == sorted(f"  {layout}: {tmp_path / place}" for layout, place in places.items())
 
 
+@pytest.mark.parametrize("file", ["incomplete.A1B2_1.0.0/x.array_record-00000", "1.0.0/features.json"])
+@pytest.mark.parametrize("place", ["nyu_depth_v2_video", "nyu_depth_v2_video/kaggle"])
+def test_an_unfinished_prepared_data_set_is_to_be_prepared_again(tmp_path, monkeypatch, place, file):
+    touch(tmp_path / place, file)
+    for given in (tmp_path, tmp_path / "nyu_depth_v2_video", tmp_path / place):
+        message = assert_refuses(given, "an unfinished `smoothdino data prepare`: run it again")
+        assert message.startswith(str(tmp_path / "nyu_depth_v2_video"))
+    monkeypatch.chdir(tmp_path / place)
+    assert_refuses(".", tmp_path / place, "run it again")
+
+
 def test_frames_further_down_are_pointed_to(tmp_path):
     touch(tmp_path, "nyu-depth-v2/data/nyu2_train/attic/1.jpg")
     assert_refuses(tmp_path, f"Give {tmp_path / 'nyu-depth-v2/data/nyu2_train'}.")

@@ -6,9 +6,12 @@ import http.server
 import os
 import re
 import shutil
+import socket
 import threading
 import time
+import urllib.error
 import urllib.parse
+import urllib.request
 from collections import namedtuple
 
 import numpy as np
@@ -185,7 +188,7 @@ def test_a_chunked_answer_that_breaks_is_no_whole_file(server, tmp_path):
 def test_a_server_that_keeps_breaking_leaves_the_part(server, listed, tmp_path):
     server.cuts = (500_000, 0, 0, 0, 0)
     message = refused(listed(), tmp_path, "500,000 of 3,000,000", "kept in", "same command", "http://example.org/page")
-    assert f"smoothdino data download frames -o {tmp_path} --unpack" in message
+    assert message.endswith(f"then: smoothdino data download frames -o {tmp_path}")
     assert (tmp_path / "frames.zip.part").read_bytes() == BODY[:500_000]
     server.cuts = ()
     assert download("frames", tmp_path).read_bytes() == BODY
@@ -264,8 +267,9 @@ def test_ctrl_c_leaves_the_part(server, listed, tmp_path, monkeypatch):
 def test_a_refusing_server_is_quoted_and_the_way_by_hand_told(server, listed, tmp_path, status, words):
     server.status = status
     message = refused(listed(), tmp_path, *words, "http://example.org/page", str(tmp_path / "frames.zip"))
-    assert f"smoothdino data download frames -o {tmp_path} --unpack" in message
-    assert server.starts == [0]
+    assert message.endswith(f"then: smoothdino data download frames -o {tmp_path}")
+    assert refused("frames", tmp_path, then="go on").endswith(f"to {tmp_path / 'frames.zip'}, then: go on")
+    assert server.starts == [0, 0]
     assert os.listdir(tmp_path) == []
 
 
@@ -286,8 +290,20 @@ def test_an_answer_of_unknown_length_needs_a_checksum(server, tmp_path):
 def test_without_a_network_the_way_by_hand_is_told(tmp_path, listed, server, monkeypatch):
     entry = find(listed())._replace(url="http://127.0.0.1:9/frames.zip")
     monkeypatch.setitem(DOWNLOADS, "frames", entry)
-    refused("frames", tmp_path, "no connection", "refused", "by hand from http://example.org/page", "frames.zip, then")
+    message = refused("frames", tmp_path, "no connection", "refused", "by hand from http://example.org/page")
+    assert "proxy" not in message  # somebody answered
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "reason", [socket.gaierror(-2, "Name or service not known"), OSError(errno.ENETUNREACH, "Network is unreachable")]
+)
+def test_a_name_that_is_not_found_may_want_a_proxy(tmp_path, listed, monkeypatch, reason):
+    def urlopen(*_, **__):
+        raise urllib.error.URLError(reason)
+
+    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
+    refused(listed(), tmp_path, f"no connection ({reason}; no network, or is a proxy needed?). Try later, or download")
 
 
 def test_a_folder_that_can_not_be_made_is_told(listed, server, tmp_path):
@@ -323,6 +339,7 @@ def test_the_table_is_sound():
         assert entry.page.startswith("https://")
         assert entry.file.endswith((".zip", ".tgz", ".tar.gz"))
         assert entry.bytes is None or entry.bytes > 10**8
+        assert (entry.about is None) is (entry.bytes is not None)
         assert entry.sha256 is None or re.fullmatch(r"[0-9a-f]{64}", entry.sha256)
         assert entry.licence
         assert entry.what

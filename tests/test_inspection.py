@@ -9,12 +9,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from absl import logging
 
 from smoothdino_jax.apps import data_inspect
 from smoothdino_jax.apps.contact_sheet import WIDTH, contact_sheet, depth_edges
 from smoothdino_jax.apps.figures import NO_READING
 from smoothdino_jax.data import DataError, Frame
 from smoothdino_jax.data.listing import ListedFrames, Scene
+from smoothdino_jax.data.opening import open_folder
 from smoothdino_jax.data.synthetic import SyntheticRooms
 from smoothdino_jax.inspection import inspect_source, sample
 from smoothdino_jax.inspection.advice import units_that_fit
@@ -269,6 +271,71 @@ def test_depth_without_any_reading_is_warned_of():
     assert kinds(with_depth(lambda depth, k: depth * (k != 4))) == ["empty_depth"]
 
 
+def with_holes(value, rows=5):
+    def fill(depth, k):
+        depth = depth.copy()
+        depth[:rows] = value
+        return depth
+
+    return with_depth(fill)
+
+
+def test_holes_with_a_far_depth_are_warned_of():
+    (warning,) = inspect_source(with_holes(30)).warnings
+    assert (warning.kind, "10.4% of the pixels" in warning.what) == ("far_value", True)
+    assert "in attic and more in 1 other scene" in warning.what
+    # 13.1 m is not far, but all that TUM's 16 bits hold.
+    (warning,) = inspect_source(with_holes(13.107), layout="tum").warnings
+    assert (warning.kind, "stored as 65535" in warning.what) == ("far_value", True)
+    assert "set those pixels of the depth files to 0" in warning.advice
+    assert kinds(with_holes(13.107)) == []
+
+
+def test_a_range_that_ends_at_10_metres_and_a_few_far_readings_are_no_holes():
+    assert kinds(with_holes(10), layout="nyu_kaggle") == []
+
+    def corner(depth, k):
+        depth = depth.copy()
+        depth[0, :10] = 30
+        return depth
+
+    assert kinds(with_depth(corner)) == []
+
+
+def scaled(**factors) -> Made:
+    scenes = [Scene(name, np.arange(5)) for name in factors]
+    scale = {name: np.float32(factor) for name, factor in factors.items()}
+    return Made(lambda scene, k, frame: frame._replace(depth=frame.depth * scale[scene]), scenes)
+
+
+def test_close_depth_is_noted_with_the_unit_that_would_explain_it():
+    inspection = inspect_source(with_depth(lambda depth, k: depth * 0.34 / 2.545), layout="tum")
+    assert inspection.verdict == "looks right"
+    (note,) = inspection.notes
+    assert note == "median 0.34 m in attic, cellar: close up, or 5000 was read where 1000 (1.7 m) is meant"
+    assert inspect_source(with_depth(lambda depth, k: depth * 0.65 / 2.545)).notes == ()
+    assert "close up, or another unit" in inspect_source(scaled(a=0.2, bb=0.2)).notes[0]
+
+
+def test_scenes_of_unlike_depth_are_warned_of():
+    (warning,) = inspect_source(scaled(a=1, bb=0.2, ccc=1, dddd=0.9)).warnings
+    assert warning.kind == "unlike_scenes"
+    assert "0.504 m in bb; the scenes' middle is 2.52 m" in warning.what
+    assert kinds(scaled(a=0.2, bb=1)) == ["unlike_scenes"]
+    assert kinds(scaled(a=0.3, bb=1, ccc=3)) == []
+
+
+def test_7_scenes_depth_is_noted_as_not_registered():
+    assert any("not registered" in note for note in inspect_source(Made(), layout="seven_scenes").notes)
+    assert inspect_source(Made(), layout="recordings").notes == ()
+
+
+@pytest.mark.parametrize(("frames", "block"), [(59, 10), (12, 6), (60, None), (5, None)])
+def test_few_frames_for_blocks_of_30_are_noted(frames, block):
+    notes = inspect_source(listed(frames)).notes
+    assert [f"--config.data.split.block={block} " in note for note in notes] == ([True] if block else [])
+
+
 def test_constant_and_frozen_depth_are_warned_of():
     source = with_depth(lambda depth, k: np.full(SIZE, 2.0) if k == 4 else depth)
     (warning,) = inspect_source(source).warnings
@@ -353,7 +420,21 @@ def test_the_sources_problems_are_passed_on():
     inspection = inspect_source(Made(problems=["attic/7.png is missing"]))
     (warning,) = inspection.warnings
     assert (warning.kind, "attic/7.png is missing" in warning.what) == ("problems", True)
+    assert "no clip reaches over a frame" in warning.advice
     assert "problem     attic/7.png is missing" in data_inspect.report(inspection, "x")
+
+
+def test_whole_scenes_left_out_are_told_from_frames():
+    problems = [
+        "my/rgb/1305.33.png is left out: no depth map within 0.02 s",
+        "my/frame-000012 is left out: its depth file is missing",
+        "scene porch is left out: my/porch: no frame with image and depth",
+        "my/seq-02.zip is left out: unpack it",
+    ]
+    (warning,) = inspect_source(Made(problems=problems)).warnings
+    assert warning.advice.startswith("2 whole scenes left out: complete the data")
+    (warning,) = inspect_source(Made(problems=problems[:2])).warnings
+    assert "scenes" not in warning.advice
 
 
 def test_an_unreadable_frame_is_listed_and_the_rest_measured():
@@ -368,6 +449,8 @@ def test_an_unreadable_frame_is_listed_and_the_rest_measured():
     assert [(scene.read, scene.unreadable) for scene in inspection.scenes] == [(10, 0), (9, 1)]
     (warning,) = inspection.warnings
     assert (warning.kind, inspection.verdict) == ("unreadable", "1 thing to look at")
+    assert "mend what the message says" in warning.advice
+    assert "missing=skip" in warning.advice
     assert contact_sheet(Made(broken), inspection, "x").shape[1] == WIDTH
 
 
@@ -444,7 +527,7 @@ def test_the_command_reports_and_draws(run, folder, tmp_path):
     out = run(folder, "--json", "out/figures.json").splitlines()
     assert out[0] == "contact sheet: rooms_inspect.png, figures: out/figures.json"
     assert out[1] == f"{folder}: 16 frames in 2 scenes, nyu_kaggle"
-    assert out[-1] == "looks right"
+    assert out[-1] == "looks right by its figures; now look at rooms_inspect.png"
     assert cv2.imread("rooms_inspect.png").shape[1] == WIDTH
     assert sorted(path.name for path in (tmp_path / "here").rglob("*")) == ["figures.json", "out", "rooms_inspect.png"]
 
@@ -480,6 +563,7 @@ def test_json_has_the_numbers_of_the_report(run, folder):
     assert row["frame"] == "cellar_out/5"
     assert row["reason"] in out
     (warning,) = figures["warnings"]
+    assert figures["warning_count"] == 1
     assert warning["kind"] == "unreadable"
     assert warning["what"] in out
     assert warning["advice"] in out
@@ -502,15 +586,60 @@ def test_scenes_and_frames_can_be_chosen(run, folder):
 
 
 def test_nothing_is_overwritten_unless_asked(run, folder):
-    run(folder, "--json", "figures.json")
+    run(folder, "-o", "sheet.png", "--json", "figures.json")
     before = {path: path.stat().st_mtime_ns for path in Path().iterdir()}
-    with pytest.raises(DataError, match=r"rooms_inspect.png exists already.*--overwrite"):
-        run(folder)
+    with pytest.raises(DataError, match=r"sheet.png exists already.*--overwrite"):
+        run(folder, "-o", "sheet.png")
     with pytest.raises(DataError, match=r"figures.json exists already.*--overwrite"):
         run(folder, "-o", "other.png", "--json", "figures.json")
     assert {path: path.stat().st_mtime_ns for path in Path().iterdir()} == before
-    run(folder, "--json", "figures.json", "--overwrite")
+    run(folder, "-o", "sheet.png", "--json", "figures.json", "--overwrite")
     assert {path: path.stat().st_mtime_ns > before[path] for path in Path().iterdir()} == dict.fromkeys(before, True)
+
+
+def test_the_sheet_of_an_earlier_run_is_replaced(run, folder):
+    Path("rooms_inspect.png").write_bytes(b"earlier")
+    run(folder)
+    assert cv2.imread("rooms_inspect.png").shape[1] == WIDTH
+
+
+def test_a_problem_is_reported_and_not_logged_too(run, folder, caplog):
+    before = logging.get_verbosity()
+    (folder / "attic_out" / "4.png").unlink()
+    assert "4.png is missing" in run(folder)
+    assert caplog.records == []
+    with pytest.raises(DataError, match="no such scene"):
+        run(folder, "--scenes", "porch")
+    assert logging.get_verbosity() == before
+    open_folder(folder, missing="skip", check=False)
+    assert "4.png is missing" in caplog.text  # as it is where nobody else says it
+
+
+def test_the_help_tells_scripts_what_to_rely_on(run, capsys):
+    with pytest.raises(SystemExit):
+        run("--help")
+    text = " ".join(capsys.readouterr().out.split())
+    assert "exit code is 0 whenever the data could be looked at" in text
+    assert '"warning_count"' in text
+    assert "an earlier NAME_inspect.png there is replaced" in text
+
+
+def test_holes_of_65535_in_a_recording_are_warned_of_with_the_line_to_paste(run, folder):
+    recording = folder.parent / "kitchen"
+    for name in ("image", "depth"):
+        (recording / name).mkdir(parents=True)
+    for n in range(8):
+        cv2.imwrite(str(recording / "image" / f"{n}.png"), np.roll(texture(), 2 * n, 1))
+        depth = (ramp() * 1000).astype(np.uint16) + n
+        depth[:5] = 65535
+        cv2.imwrite(str(recording / "depth" / f"{n}.png"), depth)
+    (recording / "meta.json").write_text('{"depth_units_per_metre": 1000}')
+    out = run(recording)
+    assert "1. 10.4% of the pixels have the one largest depth, 65.5 m (stored as 65535)\n" in out
+    assert 'put "invalid": [0, 65535] into meta.json' in out
+    assert out.endswith("\n1 thing to look at\n")
+    (recording / "meta.json").write_text('{"depth_units_per_metre": 1000, "invalid": [0, 65535]}')
+    assert "\nlooks right" in run(recording)
 
 
 @pytest.mark.parametrize(
@@ -546,4 +675,4 @@ def test_real_data_looks_right(run, name, frames):
         pytest.skip(f"no frames at {path} (set SMOOTHDINO_SHARED)")
     out = run(path, "--frames", 20)
     assert f": {frames} frames in " in out
-    assert out.endswith("\nlooks right\n")
+    assert out.endswith(f"\nlooks right by its figures; now look at {name}_inspect.png\n")

@@ -119,6 +119,33 @@ def test_a_split_is_train_or_test_and_has_to_be_there(folder, tmp_path):
         NYUVideo(tmp_path / "out", split="val")
 
 
+def test_no_folder_for_unpacking_is_left_where_nothing_is_unpacked(folder, tmp_path):
+    build(folder, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["nyu_depth_v2_video"]
+    (tmp_path / "other" / "downloads" / "extracted").mkdir(parents=True)
+    build(folder, tmp_path / "other")
+    assert (tmp_path / "other" / "downloads" / "extracted").is_dir()  # the user's
+
+
+def test_every_process_builds_the_same_bytes(folder, tmp_path):
+    code = "import sys; from smoothdino_jax.data.nyu_depth_v2_video import prepare; prepare(*sys.argv[1:])"
+    built = set()
+    for name in ("one", "two", "three"):
+        subprocess.run([sys.executable, "-c", code, folder, tmp_path / name], check=True, capture_output=True)
+        files = next((tmp_path / name).glob("*/*/1.0.0")).iterdir()
+        built.add(tuple((file.name, file.read_bytes()) for file in sorted(files)))
+    assert len(built) == 1
+
+
+def test_the_checksum_of_a_zip_is_announced(folder, tmp_path, capsys):
+    archive = zipped(folder, tmp_path / "nyu.zip")
+    prepare(archive, tmp_path / "out")
+    size = archive.stat().st_size / 1e6
+    assert f"\nfinishing: the checksum of nyu.zip ({size:.3g} MB)\n" in capsys.readouterr().err
+    prepare(folder, tmp_path / "other")
+    assert "finishing" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("prefix", ["", "nyu_data/"])
 def test_a_zip_gives_what_its_folder_gives(folder, tmp_path, prefix):
     archive = zipped(folder, tmp_path / "nyu.zip", prefix)
@@ -197,7 +224,7 @@ def test_a_truncated_tar_leaves_nothing(tmp_path):
     archive.write_bytes(archive.read_bytes()[:-200])
     assert_refuses(lambda: build(archive, tmp_path / "out"), "short.tar.gz", "download complete")
     assert_nothing_finished(tmp_path / "out")
-    assert not list((tmp_path / "out" / "downloads" / "extracted").iterdir())
+    assert not (tmp_path / "out" / "downloads").exists()
 
 
 def test_rounding_keeps_readings_readings():
@@ -290,7 +317,7 @@ def test_a_finished_dataset_is_kept_unless_overwritten(folder, tmp_path, capsys)
     shard = next(first.folder.glob("*train*"))
     written = shard.stat().st_mtime_ns
     assert prepare(folder, tmp_path / "out") == first
-    assert "finished already" in capsys.readouterr().err
+    assert "finished already; to build it again, add --overwrite" in capsys.readouterr().err
     assert shard.stat().st_mtime_ns == written
     (folder / "data" / "nyu2_train" / "cellar_out" / "4.jpg").unlink()
     (folder / "data" / "nyu2_train" / "cellar_out" / "4.png").unlink()
@@ -475,6 +502,24 @@ def test_tfds_builds_and_reads_it_by_name_and_manual_dir(folder, tmp_path):
     source = NYUVideo(tmp_path / "out")
     np.testing.assert_array_equal(rows[4]["image"], source[4].image)
     np.testing.assert_allclose(rows[4]["depth"][..., 0] / 1000, source[4].depth, atol=1e-6)
+
+
+def test_the_code_in_the_documentation_reads_it(folder, tmp_path):
+    text = (Path(__file__).parents[1] / "docs" / "datasets.md").read_text()
+    section = text.partition("\n## Reading it with TFDS\n")[2].partition("\n## ")[0]
+    code = re.search(r"\n```python\n(.*?)```", section, re.DOTALL)[1]
+    build(folder, tmp_path / "prepared")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == ("10 b'attic_out' 1 (32, 48, 3) (32, 48, 1)\n", 0), done.stderr
+    features = tfds.builder("nyu_depth_v2_video/kaggle", data_dir=tmp_path / "prepared").info.features
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(features)
+    row = tfds.data_source("nyu_depth_v2_video/kaggle", split="train", data_dir=tmp_path / "prepared")[0]
+    assert type(row["scene"]) is bytes
+    assert np.asarray(row["index"]).dtype == np.asarray(row["segment"]).dtype == np.int64
+    assert (row["image"].dtype, row["depth"].dtype) == (np.uint8, np.uint16)
+    version = tmp_path / "prepared" / "nyu_depth_v2_video" / "kaggle" / "1.0.0"
+    with pytest.raises(AssertionError, match=r"Manual directory .* does not exist"):
+        tfds.data_source("nyu_depth_v2_video/kaggle", split="train", data_dir=version)
 
 
 def test_frames_over_several_shards_keep_their_order(folder, tmp_path, monkeypatch):

@@ -274,7 +274,20 @@ def test_poses_are_read_and_lost_tracking_is_a_problem_and_no_pose(kitchen, capl
 
 def test_a_frame_without_a_pose_beside_frames_with_one_is_refused(kitchen):
     write_poses(kitchen, ("000000", "000002"))
-    assert_refuses(kitchen, kitchen / "pose/000001.txt", "missing")
+    assert_refuses(kitchen, kitchen / "pose/000001.txt", "missing", "--config.data.source.missing=skip")
+
+
+def test_a_frame_that_lacks_only_its_pose_file_stays_without_a_pose_by_choice(kitchen):
+    write_poses(kitchen, ("000000", "000002"))
+    np.savetxt(kitchen / "pose/000002.txt", np.full((4, 4), np.nan))
+    source = Recordings(kitchen, missing="skip")
+    assert source.segments == [range(3)]
+    np.testing.assert_array_equal(source[0].pose, POSE)
+    assert source[1].pose is source[2].pose is None
+    assert source.problems == (
+        f"{kitchen / 'pose/000001.txt'}: no pose, the file is missing",
+        f"{kitchen / 'pose/000002.txt'}: no pose, tracking was lost",
+    )
 
 
 @pytest.mark.parametrize(
@@ -304,7 +317,8 @@ def test_intrinsics_of_another_size_of_image_are_refused(kitchen):
         ({"depth_unit_per_meter": 1000}, ("depth_unit_per_meter", "Is depth_units_per_metre meant?")),
         ({"zebra": 1}, ("zebra", "There are depth_units_per_metre, invalid, intrinsics")),
         ({"intrinsics": {"fx": 5, "fy": 5, "cx": 3, "cy": 3, "cz": 0}}, ("intrinsics.cz", "cx")),
-        ({"intrinsics": {"fx": 5, "fy": 5, "cx": 3}}, ("intrinsics.cy", "null")),
+        ({"intrinsics": {"fx": 5, "fy": 5, "cx": 3}}, ("intrinsics.cy is missing", "fx, fy, cx, cy")),
+        ({"intrinsics": {"fx": 5, "fy": 5, "cx": 3, "cy": None}}, ("intrinsics.cy is null",)),
         ({"intrinsics": {"fx": -5, "fy": 5, "cx": 3, "cy": 3}}, ("intrinsics.fx", "-5")),
         ({"intrinsics": [5, 5, 3, 3]}, ("intrinsics", "object")),
         ({"depth_units_per_metre": "1000"}, ("depth_units_per_metre", '"1000"')),
@@ -386,7 +400,7 @@ def test_a_unit_for_npy_depth_is_refused(kitchen, fields):
 
 def test_8_bit_or_colour_depth_is_refused(kitchen):
     cv2.imwrite(str(kitchen / "depth/000000.png"), np.full(SIZE, 20, np.uint8))
-    assert_refuses(kitchen, "depth/000000.png", "8-bit", "16-bit")
+    assert_refuses(kitchen, "depth/000000.png", "8-bit", "16-bit", "Save the uint16 array itself")
     cv2.imwrite(str(kitchen / "depth/000000.png"), np.full((*SIZE, 3), 2000, np.uint16))
     assert_refuses(kitchen, "depth/000000.png", "3 channel")
 
@@ -462,8 +476,14 @@ def test_the_code_in_the_documentation_writes_a_recording(tmp_path):
         np.testing.assert_allclose(read.depth[1:], depth[1:], atol=0.5001e-3)  # half a millimetre
         np.testing.assert_allclose(read.image[0, 0], [200, 100, 30], atol=4)
     np.testing.assert_array_equal(source[0].intrinsics, [[15, 0, 7.5], [0, 15, 5.5], [0, 0, 1]])
+    assert source[0].pose is None
     with pytest.raises(FileExistsError):
         names["write_recording"](tmp_path / "study", [])
+    poses = [POSE, np.full((4, 4), np.nan), POSE]
+    names["write_recording"](tmp_path / "den", zip(images, depths, strict=True), poses=poses)
+    source = Recordings(tmp_path / "den")
+    np.testing.assert_array_equal(source[2].pose, POSE)
+    assert source[1].pose is None
 
 
 def test_a_real_recording(tmp_path):

@@ -182,9 +182,13 @@ def test_a_pose_that_is_not_finite_means_tracking_was_lost(sequence, caplog):
     assert source.segments == [range(4)]
 
 
-def test_poses_may_be_absent_altogether_but_not_here_and_there(sequence):
+def test_poses_may_be_absent_altogether_and_here_and_there_by_choice(sequence):
     (sequence / "frame-000002.pose.txt").unlink()
-    assert_refuses(sequence, "frame-000002.pose.txt", "1 of 4", "poses=False")
+    assert_refuses(sequence, "frame-000002.pose.txt", "1 of 4", "--config.data.source.missing=skip")
+    source = SevenScenes(sequence, missing="skip")
+    assert [source[n].pose is None for n in range(4)] == [False, False, True, False]
+    assert source.problems == (f"{sequence / 'frame-000002.pose.txt'}: missing",)
+    assert source.segments == [range(4)]
     source = SevenScenes(sequence, poses=False)
     assert all(source[n].pose is None for n in range(4))
     for n in (0, 1, 3):

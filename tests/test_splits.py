@@ -158,9 +158,9 @@ def test_a_seed_decides_the_split(rooms, how):
 
 def test_impossible_splits_are_refused(rooms):
     clips = make_clips(rooms, 30)
-    with pytest.raises(DataError, match=r"no validation clips.*block=10"):
+    with pytest.raises(DataError, match=r"no validation clips.*blocks of 10"):
         by_blocks(rooms, clips, block=10)
-    with pytest.raises(DataError, match=r"no training clips.*block=1000"):
+    with pytest.raises(DataError, match=r"no training clips.*blocks of 1000.*block=16"):
         by_blocks(Scenes(attic=50), np.array([[0, 1]]), block=1000)
     with pytest.raises(DataError, match="no validation clips"):
         at_random(rooms, clips[:2])
@@ -268,6 +268,57 @@ def test_a_config_names_its_split(rooms, lists):
         np.testing.assert_array_equal(split.validation, expected.validation)
     with pytest.raises(ValueError, match=r"'by_hand'.*'by_scene', 'by_blocks', 'by_parts', 'at_random'"):
         make_split(ConfigDict({"how": "by_hand"}), rooms, clips)
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"how": "scene_files", "train_file": ""}, ["'scene_files'", "--config.data.split.validation_file=..."]),
+        ({"how": "lists"}, ["--config.data.split.train_json=... --config.data.split.validation_json=..."]),
+        ({"how": "by_blocks", "block": 9, "seed": 0}, ["fraction, gap: give --config.data.split.fraction=..."]),
+    ],
+)
+def test_all_fields_that_a_split_lacks_are_named(rooms, config, words):
+    with pytest.raises(DataError) as caught:
+        make_split(ConfigDict(config), rooms, make_clips(rooms, 2))
+    for word in [*words, "has to be added there."]:
+        assert word in str(caught.value)
+    assert not any(ugly in str(caught.value) for ugly in ("\\", "\n", "Did you mean"))
+
+
+def test_a_source_names_the_fields_it_lacks():
+    with pytest.raises(DataError, match=r"'synthetic'.* seed, first_scene, noise: give --config\.data\.source\.seed="):
+        open_source(ConfigDict({"name": "synthetic", "scenes": 1, "frames_per_scene": 2, "size": (28, 28)}))
+
+
+@pytest.mark.parametrize(
+    ("fields", "flag"),
+    [
+        ({"how": "scene_files", "validation_file": "", "train_file": ""}, "validation_file=FILE"),
+        ({"how": "lists", "train_json": "x", "validation_json": ""}, "validation_json=FILE"),
+        ({"how": "lists", "train_json": "", "validation_json": "x"}, "train_json=FILE"),
+        ({"how": "by_scene", "validation_scenes": ()}, "validation_scenes=\"('NAME',)\""),
+    ],
+)
+def test_an_empty_field_that_a_split_needs_is_named(rooms, fields, flag):
+    with pytest.raises(DataError, match=re.escape(f"is empty: give --config.data.split.{flag}.")):
+        make_split(ConfigDict(fields), rooms, make_clips(rooms, 2))
+
+
+@pytest.mark.parametrize("how", [by_blocks, lambda *arguments, block: by_parts(*arguments, 0, 1, block=block)])
+def test_blocks_that_leave_a_side_empty_are_told_by_their_flag(how):
+    source = Scenes(hall=30)
+    with pytest.raises(DataError) as caught:
+        how(source, make_clips(source, 2), block=40)
+    for word in (
+        "30 frames in 1 scene(s)",
+        "blocks of 40",
+        "--config.data.split.block=10",
+        "--config.data.clip_length",
+    ):
+        assert word in str(caught.value)
+    with pytest.raises(DataError, match=r"several times a clip's 6 frame\(s\) \(--config\.data\.split\.block\)"):
+        how(source, make_clips(source, 6), block=5)
 
 
 def test_a_config_names_its_source(tmp_path):

@@ -315,13 +315,37 @@ def test_listed_files_that_are_not_there_are_found_when_opened(sequence, kind):
     assert_refuses(sequence, f"{kind}.txt lists it in line 3", "4 such")
 
 
+@pytest.mark.parametrize("kind", ["rgb", "depth"])
+def test_a_listed_file_that_is_not_there_is_left_out_as_a_gap_by_choice(tmp_path, kind, caplog):
+    sequence = write_sequence(tmp_path / "desk", START + np.arange(6) / 30)
+    path = sorted((sequence / kind).iterdir())[2]
+    path.unlink()
+    assert_refuses(sequence, str(path), "--config.data.source.missing=skip")
+    source = TUM(sequence, missing="skip")
+    assert source.indices("desk").tolist() == [0, 1, 3, 4, 5]
+    assert source.segments == [range(2), range(2, 5)]
+    np.testing.assert_allclose(source[2].depth, 5003 / 5000, rtol=1e-6)
+    assert source.origin(2).endswith(sorted((sequence / "rgb").iterdir())[2 if kind == "rgb" else 3].name)
+    missing, *unpaired = source.problems
+    assert missing == f"{path} is missing, but {sequence / kind}.txt lists it in line 5"
+    assert len(unpaired) == (kind == "depth")
+    assert missing in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["rgb", "depth"])
+def test_a_sequence_with_none_of_its_listed_files_is_refused_in_any_case(sequence, kind):
+    for path in (sequence / kind).iterdir():
+        path.unlink()
+    assert_refuses(sequence, f"{kind}.txt lists it in line 3", "4 such", missing="skip")
+
+
 def test_a_single_frame_is_no_video(tmp_path):
     folder = write_sequence(tmp_path / "a", AT_30_HZ[:1])
     assert_refuses(folder, str(folder), "single frame", "1305031229.500000.png")
 
 
 def test_a_sequence_that_cant_be_used_is_left_out_by_choice(sequence, tmp_path, caplog):
-    path = sorted((write_sequence(tmp_path / "attic") / "depth").iterdir())[1]
+    path = write_sequence(tmp_path / "attic") / "depth.txt"
     path.unlink()
     assert_refuses(tmp_path, str(path), "missing")
     source = TUM(tmp_path, missing="skip")

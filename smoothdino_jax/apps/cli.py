@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.metadata
+import os
 import sys
 from collections.abc import Sequence
 
@@ -19,8 +20,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments; None for the process's own.
 
     Returns:
-        The exit code: 0, 2 for input that can't be used (stderr says why), 130 when interrupted.
+        The exit code: 0, 2 for input that can't be used (stderr says why), 130 when interrupted, 141 when who read
+        the output has gone (`| head`).
     """
+    try:
+        try:
+            return _main(argv)
+        finally:
+            sys.stdout.flush()  # or a closed pipe would come up only when the interpreter ends
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
+        return 141
+
+
+def _main(argv: Sequence[str] | None) -> int:
     args = _parser().parse_args(argv)
     command = " ".join(filter(None, ("smoothdino", args.command, getattr(args, "data_command", None))))
     try:

@@ -34,6 +34,9 @@ examples:
 
 The licences are those of the publishers; read them before use. docs/datasets.md has more on each dataset.
 """
+_NEXT = """\
+next: smoothdino data download NAME -o data --unpack
+      for NYU Depth v2 without --unpack, and then: smoothdino data prepare FILE -o prepared"""
 _PREPARED = ("nyu_kaggle", "densedepth", "fastdepth")
 
 
@@ -65,12 +68,15 @@ def _run(args: argparse.Namespace) -> None:
             print(f"{unpacked} is there already; to unpack anew, move it away")
             _say_next(entry, unpacked)
             return
-    size = "size unknown" if entry.bytes is None else gigabytes(entry.bytes)
-    print(f"{entry.url} ({size}) -> {folder / entry.file}")
+    target = folder / entry.file
+    if target.exists():
+        print(f"found {target}; nothing is downloaded")
+    else:
+        print(f"{entry.url} ({entry.size or 'size unknown'}) -> {target}")
     if entry.name in DOWNLOADS:
         print(f"  licence  {entry.licence}; terms: {entry.page}", flush=True)
     try:
-        archive = download(args.name, folder, sha256=args.sha256)
+        archive = download(args.name, folder, sha256=args.sha256, then=_then(args, entry, target))
     except KeyboardInterrupt:
         print(f"stopped; what has arrived is kept in {folder}: run the same command to go on", file=sys.stderr)
         raise
@@ -83,7 +89,7 @@ def _run(args: argparse.Namespace) -> None:
         print(f"{unpacked}: unpacked; {archive} is no longer needed")
         _say_next(entry, unpacked)
     elif entry.name in _PREPARED:
-        print(f"next: {_command('data', 'prepare', archive, '-o', 'prepared')}")
+        print(f"next: {_prepare(archive)}")
     elif entry.file.lower().endswith(SUFFIXES):
         print(f"next: {_command('data', 'download', args.name, '-o', folder, '--unpack')}")
 
@@ -93,7 +99,20 @@ def _say_next(entry: Download, folder: Path) -> None:
         folder = inner[0]
     print(f"next: {_command('data', 'inspect', folder)}")
     if entry.name in _PREPARED:
-        print(f"      {_command('data', 'prepare', folder, '-o', 'prepared')}")
+        print(f"      {_prepare(folder)}")
+
+
+def _then(args: argparse.Namespace, entry: Download, target: Path) -> str:
+    """What to do with an archive that was downloaded by hand: the same again, if there is something left to do."""
+    if entry.name in _PREPARED and not (args.unpack or args.sha256 or entry.sha256):
+        return _prepare(target)
+    checksum = ("--sha256", args.sha256) if args.sha256 else ()
+    unpack_too = ("--unpack",) if args.unpack else ()
+    return _command("data", "download", args.name, "-o", args.output, *unpack_too, *checksum)
+
+
+def _prepare(path: Path) -> str:
+    return _command("data", "prepare", path, "-o", "prepared")
 
 
 def _command(*words: object) -> str:
@@ -103,8 +122,7 @@ def _command(*words: object) -> str:
 def _table() -> str:
     rows = [("NAME", "SIZE", "LICENCE", "WHAT")]
     for entry in DOWNLOADS.values():
-        size = "?" if entry.bytes is None else gigabytes(entry.bytes)
-        rows.append((entry.name, size, entry.licence, entry.what))
+        rows.append((entry.name, entry.size or "?", entry.licence, entry.what))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    return "\n".join([*lines, "", f"next: {_command('data', 'download', 'NAME', '-o', 'data', '--unpack')}"])
+    return "\n".join([*lines, "", _NEXT])

@@ -1,6 +1,7 @@
 """`smoothdino data inspect`: what a folder of RGB-D frames holds, in figures and in one picture."""
 
 import argparse
+import contextlib
 import functools
 import json
 import os
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from absl import logging
 from tqdm import tqdm
 
 from smoothdino_jax.apps.contact_sheet import contact_sheet
@@ -37,8 +39,9 @@ examples:
   A folder whose layout isn't found out by itself:
     smoothdino data inspect fr1_desk --layout tum
 
-The last line of the report is "looks right" or "N things to look at". With --json, "verdict" holds that line,
-and each of "warnings" has a "kind" (unit, unreadable, duplicates, ...) to test for.
+The last line of the report is "looks right by its figures; now look at SHEET.png" or "N things to look at". The
+exit code is 0 whenever the data could be looked at, whatever was found. A script takes --json: "warning_count" is N,
+"verdict" says "looks right" where that is 0, and each of "warnings" has a "kind" (unit, unreadable, ...).
 """
 _SHOWN = 5  # scenes, gaps, problems ... by name; the JSON has all
 _VERSION = re.compile(r"\d{1,2}\.\d{1,2}\.\d{1,2}")
@@ -70,19 +73,21 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--output",
         metavar="SHEET.png",
         type=Path,
-        help="contact sheet to write (default: NAME_inspect.png in the current folder, NAME the folder's)",
+        help="contact sheet to write (default: NAME_inspect.png in the current folder, NAME the folder's; an earlier "
+        "NAME_inspect.png there is replaced)",
     )
     parser.add_argument("--json", metavar="REPORT.json", type=Path, help="write the figures to this file too")
-    parser.add_argument("--overwrite", action="store_true", help="replace SHEET.png and REPORT.json")
+    parser.add_argument("--overwrite", action="store_true", help="replace the files named by -o and --json")
     parser.set_defaults(run=_run)
 
 
-def report(inspection: Inspection, path: str | os.PathLike) -> str:
+def report(inspection: Inspection, path: str | os.PathLike, sheet: str | os.PathLike = "") -> str:
     """The figures as text for people.
 
     Args:
         inspection: figures.
         path: of the data, for the first line.
+        sheet: path of the contact sheet, which the last line says to look at; empty for none.
 
     Returns:
         Lines; the last is the verdict.
@@ -98,7 +103,9 @@ def report(inspection: Inspection, path: str | os.PathLike) -> str:
     lines += [f"  {'note':<12}{note}" for note in inspection.notes]
     for k, warning in enumerate(inspection.warnings, 1):
         lines += [f"{k}. {warning.what}", f"   → {warning.advice}"]
-    return "\n".join([*lines, inspection.verdict])
+    if inspection.warnings or not sheet:
+        return "\n".join([*lines, inspection.verdict])
+    return "\n".join([*lines, f"{inspection.verdict} by its figures; now look at {sheet}"])
 
 
 def _rows(inspection: Inspection) -> Iterator[tuple[str, str]]:
@@ -149,10 +156,11 @@ def _run(args: argparse.Namespace) -> None:
     sheet = args.output or Path(f"{name}_inspect.png")
     if sheet.suffix.lower() != ".png":
         raise DataError(f"-o {sheet}: the contact sheet is a PNG, the name has to end in .png")
-    for file in (sheet, args.json):
-        _check_free(file, args.overwrite)
-    layout = layout_of(path) if args.layout == "auto" else args.layout
-    source = open_folder(path, args.scenes, layout, missing="skip", check=False)
+    _check_free(sheet, args.overwrite or args.output is None)
+    _check_free(args.json, args.overwrite)
+    with _quiet():
+        layout = layout_of(path) if args.layout == "auto" else args.layout
+        source = open_folder(path, args.scenes, layout, missing="skip", check=False)
     watch = functools.partial(tqdm, unit=" frames", disable=None, leave=False)
     inspection = inspect_source(source, args.frames, layout, watch)
     picture = contact_sheet(source, inspection, str(args.path))
@@ -162,7 +170,18 @@ def _run(args: argparse.Namespace) -> None:
         figures = {"path": str(args.path), **inspection.as_dict()}
         _write(args.json, (json.dumps(figures, indent=2, ensure_ascii=False) + "\n").encode())
     print(f"contact sheet: {sheet}" + (f", figures: {args.json}" if args.json else ""))
-    print(report(inspection, args.path))
+    print(report(inspection, args.path, sheet))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without absl's warnings: the report lists the problems that opening would warn of."""
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def _check_free(file: Path | None, overwrite: bool) -> None:

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import io
 import shlex
+import sys
 from pathlib import Path
 
 from smoothdino_jax.data.archives import gigabytes
@@ -14,8 +15,8 @@ _DESCRIPTION = """\
 Turns NYU Depth v2, as Kaggle (DenseDepth) or MIT (FastDepth) publish it, into the TFDS dataset
 nyu_depth_v2_video: every frame in order, with its scene, number and gap-free segment. Every frame is decoded
 once, so that what is truncated, can't be decoded or fails its checksum comes up now. Archives and PNGs have
-checksums, an unpacked JPEG has none: build from the archive. A build that is stopped leaves nothing that looks
-finished.
+checksums, an unpacked JPEG has none: build from the archive. Of a build that is stopped no frame is kept, and
+the next one begins anew. After the last frame of a zip its checksum is taken, which takes a while.
 Needs pip install 'smoothdino-jax[data]'.
 """
 _EXAMPLES = """\
@@ -84,6 +85,9 @@ def _run(args: argparse.Namespace) -> None:
             )
     except DataError as error:
         raise DataError(str(error).replace('build with bad_frames="skip"', "give --bad-frames skip")) from None
+    except KeyboardInterrupt:
+        print("stopped; no frame that was written is kept: the next run begins anew", file=sys.stderr)
+        raise
     frames = ", ".join(f"{count:,} {split}" for split, count in prepared.frames.items())
     print(f"{prepared.folder}: {frames} frames, {gigabytes(prepared.size_bytes)}")
     for line in prepared.skipped[:_SHOWN]:

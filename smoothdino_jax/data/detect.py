@@ -19,6 +19,7 @@ _MOST_FOLDERS = 30  # of its subfolders to look into
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 _KAGGLE = ("data/nyu2_train", "nyu2_train")  # where its scenes may be
 _PARTS = ("image", "rgb", "color", "colour", "depth", "pose")  # folders inside a scene
+_PREPARED = "nyu_depth_v2_video"  # the folder that `smoothdino data prepare` makes
 _VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv")
 
 # What each layout looks like, for people.
@@ -74,6 +75,11 @@ def layout_of(path: str | os.PathLike) -> str:
         return "recordings"  # unfinished; the source says what it lacks
     for one in filter(looks_like_recording, inner):
         read_meta(one)  # raises: there is no meta.json, and the message has one to paste
+    for one in (one.absolute() for one in inner):
+        if _PREPARED in (one.name, one.parent.name):
+            raise DataError(
+                f"{one}: no finished version inside: an unfinished `smoothdino data prepare`: run it again."
+            )
     names = sorted(_names(folder))
     raise DataError(
         f"{folder}: none of the layouts that can be read. It holds {some(names) or 'nothing'}. Known are\n"
@@ -158,7 +164,7 @@ def _versions(folder: Path) -> Iterator[Path]:
     for below in _subfolders(folder):
         if re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", below.name):
             yield below
-        elif folder.name == "nyu_depth_v2_video":
+        elif folder.name == _PREPARED:
             yield from _subfolders(below)
 
 

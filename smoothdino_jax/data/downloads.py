@@ -7,9 +7,12 @@ with its version, and pooch starts over after every cut.
 """
 
 import email.utils
+import errno
 import http.client
 import os
 import re
+import shlex
+import socket
 import time
 import urllib.error
 import urllib.parse
@@ -30,7 +33,14 @@ _TIMEOUT = 60  # seconds without a byte
 _PAUSES = (1, 2, 4, 8, 16, 32)
 
 
-def download(name_or_url: str, folder: str | os.PathLike, *, sha256: str | None = None, progress: bool = True) -> Path:
+def download(
+    name_or_url: str,
+    folder: str | os.PathLike,
+    *,
+    sha256: str | None = None,
+    then: str | None = None,
+    progress: bool = True,
+) -> Path:
     """Fetches an archive, going on with what an earlier call left in `FILE.part`.
 
     A file that is there already is checked, as far as its size and checksum are known, and not fetched again. A
@@ -40,6 +50,7 @@ def download(name_or_url: str, folder: str | os.PathLike, *, sha256: str | None 
         name_or_url: a name in `DOWNLOADS`, or any http(s) address of a file.
         folder: where to put it; made if need be.
         sha256: what its checksum has to be, instead of the table's size and checksum.
+        then: for messages, the command to give once the file was downloaded by hand; default: one that checks it.
         progress: show a bar on stderr, if that is a terminal.
 
     Returns:
@@ -64,6 +75,9 @@ def download(name_or_url: str, folder: str | os.PathLike, *, sha256: str | None 
         _fetch(entry, part, progress)
         _check(part, entry, progress)
         part.rename(target)
+    except _ByHandError as error:
+        then = then or shlex.join(["smoothdino", "data", "download", name_or_url, "-o", str(folder)])
+        raise DataError(f"{error}download it by hand from {entry.page} to {target}, then: {then}") from None
     except OSError as error:
         kept = " What has arrived is kept; run the same command again to go on." if part.exists() else ""
         raise DataError(f"{target} can't be written: {error.strerror or error}.{kept}") from None
@@ -89,6 +103,10 @@ def _check(path: Path, entry: Download, progress: bool) -> None:
     )
 
 
+class _ByHandError(Exception):
+    """The server won't give the file; the message is one to which the way by hand is added."""
+
+
 class _CutError(Exception):
     """The connection broke or could not be made; the message says how."""
 
@@ -109,7 +127,7 @@ def _fetch(entry: Download, part: Path, progress: bool) -> None:
             what = "Try later"
             if part.exists():
                 what = f"{gigabytes(_size(part))} are kept in {part}, the same command goes on from there"
-            raise DataError(f"{entry.url}: {cut}. {what}, or {_by_hand(entry, part.parent)}")
+            raise _ByHandError(f"{entry.url}: {cut}. {what}, or ")
         logging.warning("%s: %s; trying again in %d s", entry.file, cut, pause)
         time.sleep(pause)
 
@@ -128,7 +146,7 @@ def _fetch_rest(entry: Download, part: Path, progress: bool) -> None:
         if error.code != 416 or not start:
             account = "It wants an account: log in, and " if error.code in (401, 403) else "Perhaps it has moved: "
             text = f"{entry.url}: the server answered {error.code} {error.reason}. {account}"
-            raise DataError(text + _by_hand(entry, part.parent)) from None
+            raise _ByHandError(text) from None
         if error.headers.get("Content-Range", "").endswith(f"/{start}"):
             return  # Nothing is missing.
         part.unlink()
@@ -138,7 +156,7 @@ def _fetch_rest(entry: Download, part: Path, progress: bool) -> None:
             logging.warning("%s has changed on the server: starting over", entry.file)
             part.unlink()
             return _fetch_rest(entry, part, progress)
-        total, first = _extent(response, entry, start, part.parent)
+        total, first = _extent(response, entry, start)
         if first < start:
             logging.warning("%s: the server can't go on in the middle: starting over", entry.file)
         if total is not None:
@@ -169,21 +187,20 @@ def _open(entry: Download, start: int) -> http.client.HTTPResponse:
             raise _CutError(f"the server answered {error.code} {error.reason}") from None
         raise
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise _CutError(f"no connection ({getattr(error, 'reason', error)})") from None
+        reason = getattr(error, "reason", error)
+        hint = "; no network, or is a proxy needed?" if _is_offline(reason) else ""
+        raise _CutError(f"no connection ({reason}{hint})") from None
 
 
-def _by_hand(entry: Download, folder: Path) -> str:
-    return (
-        f"download it by hand from {entry.page} to {folder / entry.file}, then: "
-        f"smoothdino data download {entry.name} -o {folder} --unpack"
-    )
+def _is_offline(reason: object) -> bool:
+    unreachable = (errno.ENETUNREACH, errno.EHOSTUNREACH)
+    return isinstance(reason, socket.gaierror) or getattr(reason, "errno", None) in unreachable
 
 
-def _extent(response: http.client.HTTPResponse, entry: Download, start: int, folder: Path) -> tuple[int | None, int]:
+def _extent(response: http.client.HTTPResponse, entry: Download, start: int) -> tuple[int | None, int]:
     """The whole file's size (None if not told) and the first byte that this response brings."""
     if response.headers.get_content_type() == "text/html" and not entry.file.endswith((".html", ".htm")):
-        text = f"{entry.url}: a web page came instead of {entry.file}, perhaps to log in: "
-        raise DataError(text + _by_hand(entry, folder))
+        raise _ByHandError(f"{entry.url}: a web page came instead of {entry.file}, perhaps to log in: ")
     total, first = response.headers.get("Content-Length"), 0
     if response.status == 206:
         match = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))

@@ -88,9 +88,12 @@ def decode_grey(data: bytes, origin: str | os.PathLike, bits: int, layout: str) 
         raise DataError(f"{origin}: not a readable PNG ({len(data)} bytes). Copy or unpack it again.")
     if grey.dtype.itemsize * 8 != bits or grey.ndim != 2:
         channels = 1 if grey.ndim == 2 else grey.shape[2]
+        hint = (
+            " Save the uint16 array itself (cv2.imwrite of a uint16 array), not a picture of it." if bits == 16 else ""
+        )
         raise DataError(
             f"{origin}: {8 * grey.itemsize}-bit PNG with {channels} channel(s), but the depth of this layout is "
-            f"{layout}."
+            f"{layout}.{hint}"
         )
     _check_sides(origin, grey)
     return grey

@@ -27,6 +27,7 @@ Listed = TypeVar("Listed")
 # The choice to go on without what is missing, in the words of Python and of the command line.
 SKIP = 'missing="skip" (--config.data.source.missing=skip)'
 LEAVE_OUT = f"{SKIP} leaves such frames out."
+DO_WITHOUT = f"{SKIP} reads such frames without a pose; training uses none."
 _IMAGE_FILES = (".jpg", ".jpeg", ".png", ".npy", ".h5", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".exr")
 
 

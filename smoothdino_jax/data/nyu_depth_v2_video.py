@@ -124,7 +124,7 @@ class NyuDepthV2Video(tfds.core.GeneratorBasedBuilder):
         with archives.claim(folder.parent):
             settle(folder)
             old = folder.exists() and mode.overwrite_dataset
-            with moved_aside(folder) if old else contextlib.nullcontext():
+            with moved_aside(folder) if old else contextlib.nullcontext(), _without_empty_folders(self.work_folder):
                 super().download_and_prepare(download_config=download_config, **arguments)
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -221,7 +221,9 @@ class NyuDepthV2Video(tfds.core.GeneratorBasedBuilder):
             def serialized(shard=shard):
                 for key, example in shard:
                     lengths[-1] += 1
-                    yield key, serializer.serialize_example(self.info.features.encode_example(example))
+                    record = serializer.get_tf_example(self.info.features.encode_example(example))
+                    # By default protobuf orders the features differently in every process.
+                    yield key, record.SerializeToString(deterministic=True)
 
             try:
                 writer.write(paths[-1], serialized())
@@ -237,6 +239,9 @@ class NyuDepthV2Video(tfds.core.GeneratorBasedBuilder):
         return info, [[Path(n).name, *rest] for n, *rest in zip(names, lengths, sizes, strict=True)]
 
     def _write_record(self, written: list) -> None:
+        if (archive := self._source.root).is_file():
+            size = archives.gigabytes(archive.stat().st_size)
+            archives.say(f"finishing: the checksum of {archive.name} ({size})", self._progress)
         scenes = {
             split: [entry for entry in (writer.entry() for writer in writers) if entry]
             for split, writers in self._writers.items()
@@ -249,6 +254,18 @@ class NyuDepthV2Video(tfds.core.GeneratorBasedBuilder):
         )
         if self._skipped:
             (Path(self.data_path) / "skipped.txt").write_text("".join(f"{line}\n" for line in self._skipped))
+
+
+@contextlib.contextmanager
+def _without_empty_folders(folder: Path) -> Iterator[None]:
+    """Removes `folder`, and the one it is in, if they were not there before and are left empty: TFDS makes them."""
+    made = [path for path in (folder, folder.parent) if not path.exists()]
+    try:
+        yield
+    finally:
+        for path in made:
+            with contextlib.suppress(OSError):  # not empty
+                path.rmdir()
 
 
 def _read_all(source: Input, split: str) -> Iterator[tuple]:

@@ -72,7 +72,8 @@ def prepare(
     _after_a_killed_process(folder, progress)
     if folder.exists() and not overwrite:
         found = _described(folder)
-        archives.say(f"{folder} is finished already; overwrite it to build it again", progress)
+        how = "add --overwrite (in Python: overwrite=True)"
+        archives.say(f"{folder} is finished already; to build it again, {how}", progress)
         return found
     options = {"path": path, "config": config, "bad_frames": bad_frames, "progress": progress}
     try:

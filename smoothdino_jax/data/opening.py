@@ -1,8 +1,7 @@
 """From the fields of a config to a source and a split; what there is to choose from is in plain sight below."""
 
 import os
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 import numpy as np
 from absl import logging
@@ -14,6 +13,24 @@ from smoothdino_jax.data.splits import Split, at_random, by_blocks, by_parts, by
 
 LAYOUTS = ("nyu_kaggle", "fastdepth", "nyu_video", "tum", "seven_scenes", "recordings")
 _HAVE_TEST_IMAGES = ("fastdepth", "nyu_video")
+_SYNTHETIC = ("scenes", "frames_per_scene", "size", "seed", "first_scene", "noise")  # fields of that source
+# How -> the function that splits, and its fields.
+_SPLITS = {
+    "by_scene": (by_scene, ("validation_scenes",)),
+    "by_blocks": (by_blocks, ("block", "fraction", "gap", "seed")),
+    "by_parts": (by_parts, ("train", "validation", "shares", "block", "gap", "seed")),
+    "at_random": (at_random, ("fraction", "seed")),
+    "lists": (from_lists, ("train_json", "validation_json")),
+    "scene_files": (from_scene_files, ("validation_file", "train_file")),
+    "everything": (everything, ()),
+}
+# Fields of splits that say nothing when empty, and what to give.
+_NOT_EMPTY = {
+    "train_json": "FILE",
+    "validation_json": "FILE",
+    "validation_file": "FILE",
+    "validation_scenes": "\"('NAME',)\"",
+}
 
 
 def open_source(config: ConfigDict) -> FrameSource:
@@ -32,33 +49,17 @@ def open_source(config: ConfigDict) -> FrameSource:
         ValueError: an unknown name.
         DataError: a field is not set, no path, or the data can't be used.
     """
-    try:
-        opened = _opener(config)
-    except AttributeError as error:
-        raise DataError(f"data.source {config.name!r} needs a field that is not set: {error}") from None
-    return opened()
-
-
-def _opener(config: ConfigDict) -> Callable[[], FrameSource]:
-    """What opens the source, its fields read."""
     if config.name == "synthetic":
         from smoothdino_jax.data.synthetic import SyntheticRooms
 
-        return partial(
-            SyntheticRooms,
-            config.scenes,
-            frames_per_scene=config.frames_per_scene,
-            size=tuple(config.size),
-            seed=config.seed,
-            first_scene=config.first_scene,
-            noise=config.noise,
-        )
+        fields = _fields("source", config.name, config, _SYNTHETIC)
+        return SyntheticRooms(**fields | {"size": tuple(fields["size"])})
     if config.name not in (*LAYOUTS, "auto"):
         raise ValueError(f"unknown data source {config.name!r}: use 'synthetic', 'auto' or one of {', '.join(LAYOUTS)}")
+    _fields("source", config.name, config, ("path", "scenes"))
     if not config.path:
         raise DataError("no path to the data: give --config.data.source.path=FOLDER.")
-    return partial(
-        open_folder,
+    return open_folder(
         config.path,
         tuple(config.scenes),
         config.name,
@@ -144,36 +145,24 @@ def make_split(config: ConfigDict, source: FrameSource, clips: np.ndarray) -> Sp
 
     Raises:
         ValueError: an unknown `how`.
-        DataError: a side without clips, or unknown scenes or entries.
+        DataError: a field that the split needs is not set or empty, a side without clips, or unknown scenes or entries.
     """
-    try:
-        split = _splitter(config)
-    except AttributeError as error:
-        raise DataError(f"data.split {config.how!r} needs a field that is not set: {error}") from None
-    return split(source, clips)
+    if config.how not in _SPLITS:
+        raise ValueError(f"unknown split {config.how!r}: use one of {', '.join(map(repr, _SPLITS))}")
+    split, names = _SPLITS[config.how]
+    fields = _fields("split", config.how, config, names)
+    for name, example in _NOT_EMPTY.items():
+        if name in fields and not fields[name]:
+            raise DataError(f"data.split {config.how!r}: {name} is empty: give --config.data.split.{name}={example}.")
+    return split(source, clips, **fields)
 
 
-def _splitter(config: ConfigDict) -> Callable[[FrameSource, np.ndarray], Split]:
-    """What splits clips, its fields read."""
-    match config.how:
-        case "by_scene":
-            split, fields = by_scene, (config.validation_scenes,)
-        case "by_blocks":
-            split, fields = by_blocks, (config.block, config.fraction, config.gap, config.seed)
-        case "by_parts":
-            parts = config.train, config.validation, config.shares
-            split, fields = by_parts, (*parts, config.block, config.gap, config.seed)
-        case "everything":
-            split, fields = everything, ()
-        case "at_random":
-            split, fields = at_random, (config.fraction, config.seed)
-        case "lists":
-            split, fields = from_lists, (config.train_json, config.validation_json)
-        case "scene_files":
-            split, fields = from_scene_files, (config.validation_file, config.train_file)
-        case _:
-            raise ValueError(
-                f"unknown split {config.how!r}: use 'by_scene', 'by_blocks', 'by_parts', 'at_random', 'lists', "
-                "'scene_files' or 'everything'"
-            )
-    return lambda source, clips: split(source, clips, *fields)
+def _fields(part: str, choice: str, config: ConfigDict, names: Sequence[str]) -> dict:
+    """Name -> value of the fields that a choice of config.data.`part` needs; DataError names all that aren't there."""
+    if absent := [name for name in names if name not in config]:
+        flags = " ".join(f"--config.data.{part}.{name}=..." for name in absent)
+        raise DataError(
+            f"data.{part} {choice!r} needs a field that is not set, {', '.join(absent)}: give {flags}; a field that "
+            "the config file does not have has to be added there."
+        )
+    return {name: config[name] for name in names}

@@ -4,6 +4,7 @@ import difflib
 import urllib.parse
 from typing import NamedTuple
 
+from smoothdino_jax.data.archives import gigabytes
 from smoothdino_jax.data.frames import DataError
 
 
@@ -19,6 +20,7 @@ class Download(NamedTuple):
         licence: of the data.
         page: where the publisher describes it and its terms.
         what: one line.
+        about: its size in bytes as somebody noted it, only to be shown; nothing is checked against it.
     """
 
     name: str
@@ -29,6 +31,14 @@ class Download(NamedTuple):
     licence: str
     page: str
     what: str
+    about: int | None = None
+
+    @property
+    def size(self) -> str:
+        """Its size for messages; empty if nothing is known."""
+        if self.bytes is not None:
+            return gigabytes(self.bytes)
+        return "" if self.about is None else f"about {gigabytes(self.about)}"
 
 
 def _tum(name: str, size: int, sha256: str | None, what: str) -> Download:
@@ -55,7 +65,8 @@ _TABLE = (
         None,
         _NYU_LICENCE,
         "https://www.kaggle.com/datasets/soumikrakshit/nyu-depth-v2",
-        "NYU Depth v2, 8-bit depth, as the paper used it (about 4 GB)",
+        "NYU Depth v2, 8-bit depth, as the paper used it",
+        about=4 * 10**9,
     ),
     Download(
         "densedepth",
@@ -65,7 +76,8 @@ _TABLE = (
         None,
         _NYU_LICENCE,
         "https://github.com/ialhashim/DenseDepth",
-        "the same frames from their first publisher (4.1 GB); often unreachable",
+        "the same frames from their first publisher; often unreachable",
+        about=41 * 10**8,
     ),
     Download(
         "fastdepth",

@@ -72,8 +72,10 @@ def read_meta(folder: str | os.PathLike) -> Meta:
         return Meta(units, tuple(invalid), None, fps)
     _check_keys(path, "intrinsics.", camera, _INTRINSICS)
     for key in _INTRINSICS:
-        if not (_number(camera.get(key)) and camera[key] > 0):
-            raise _wrong(path, f"intrinsics.{key}", camera.get(key), "a positive number, in pixels")
+        if key not in camera:
+            raise DataError(f"{path}: intrinsics.{key} is missing. It needs {', '.join(_INTRINSICS)}, in pixels.")
+        if not (_number(camera[key]) and camera[key] > 0):
+            raise _wrong(path, f"intrinsics.{key}", camera[key], "a positive number, in pixels")
     return Meta(units, tuple(invalid), intrinsics_matrix([camera[key] for key in _INTRINSICS]), fps)
 
 

@@ -31,6 +31,7 @@ from absl import logging
 from smoothdino_jax.data.frames import DataError, Frame
 from smoothdino_jax.data.images import check_same_size, file_bytes, read_depth, read_image
 from smoothdino_jax.data.listing import (
+    DO_WITHOUT,
     LEAVE_OUT,
     ListedFrames,
     Scene,
@@ -76,7 +77,7 @@ class Recordings(ListedFrames):
         scenes: the names of the recordings to read, in this order; empty for all, by name.
         missing: what to do with a frame whose image or depth is missing: "error", or "skip" to leave it out with a
             warning (`problems` lists them all); no segment reaches over the gap. A recording that can't be used is left
-            out likewise.
+            out likewise. With "skip" a frame whose pose file alone is missing has pose None.
         check: False to open without reading each scene's first frame.
 
     Attributes:
@@ -182,7 +183,7 @@ def _list_recording(folder: Path, skip: bool, problems: list[str]) -> tuple[Meta
         raise DataError(f"{images[stems[k]]} and {images[stems[k + 1]]} have the same number: give each frame its own.")
     gaps = set(_gaps(folder, stems, indices))
     gaps |= {int(k) + 1 for k in np.flatnonzero(np.diff(places) > 1)}  # where a frame was left out
-    poses = _read_poses(folder / "pose", stems, problems)
+    poses = _read_poses(folder / "pose", stems, skip, problems)
     files = _Files([images[stem] for stem in stems], [depths[stem] for stem in stems], poses)
     return meta, files, Scene(folder.name, indices, sorted(gaps))
 
@@ -274,18 +275,24 @@ def _read_timestamps(path: Path, stems: Sequence[str]) -> np.ndarray | None:
     return found
 
 
-def _read_poses(folder: Path, stems: Sequence[str], problems: list[str]) -> list[np.ndarray | None]:
-    """Each frame's pose, None where tracking was lost (added to `problems`) or if there are none at all."""
+def _read_poses(folder: Path, stems: Sequence[str], skip: bool, problems: list[str]) -> list[np.ndarray | None]:
+    """Each frame's pose, None where tracking was lost or, with `skip`, one is missing (added to `problems`).
+
+    None for all, and no problem, if there is no folder of poses.
+    """
     if not folder.is_dir():
         return [None] * len(stems)
-    paths = [folder / f"{stem}.txt" for stem in stems]
-    for path in paths:
-        if not path.is_file():
+    present, poses = set(entry_names(folder)), []
+    for name in (f"{stem}.txt" for stem in stems):
+        if name not in present and not skip:
             raise DataError(
-                f"{path} is missing: every frame needs its pose (NaN where tracking was lost), or remove {folder}."
+                f"{folder / name} is missing: every frame needs its pose (NaN where tracking was lost), or remove "
+                f"{folder}. {DO_WITHOUT}"
             )
-    poses = [read_pose(path) for path in paths]
-    problems += [f"{path}: no pose, tracking was lost" for path, pose in zip(paths, poses, strict=True) if pose is None]
+        poses.append(read_pose(folder / name) if name in present else None)
+        if poses[-1] is None:
+            why = "tracking was lost" if name in present else "the file is missing"
+            problems.append(f"{folder / name}: no pose, {why}")
     return poses
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from smoothdino_jax.data.frames import DataError, Frame
 from smoothdino_jax.data.images import check_same_size, read_depth, read_image
 from smoothdino_jax.data.listing import (
+    DO_WITHOUT,
     LEAVE_OUT,
     ListedFrames,
     Scene,
@@ -74,7 +75,7 @@ class SevenScenes(ListedFrames):
         scenes: the names of the scenes to read, in this order; empty for all, by name.
         missing: what to do with a frame whose image or depth is missing: "error", or "skip" to leave it
             out with a warning (`problems` lists them all); no segment reaches over the gap. A sequence that
-            can't be used is left out likewise.
+            can't be used is left out likewise. With "skip" a frame whose pose file alone is missing has pose None.
         poses: False to leave pose files unread, as if there were none.
         check: False to open without reading each scene's first frame.
 
@@ -179,7 +180,7 @@ def _list_sequence(
     lost: list[str] = []
     numbers, gaps, files = _list_files(folder, skip, problems)
     images, depths = ([files[kind][n] for n in numbers] for kind in ("color", "depth"))
-    transforms = _read_poses(folder, numbers, files["pose"], lost) if poses else [None] * len(numbers)
+    transforms = _read_poses(folder, numbers, files["pose"], skip, lost) if poses else [None] * len(numbers)
     sequence = _Sequence(folder, images, depths, transforms, *_find_camera(folder))
     return Scene(name, np.array(numbers, np.int64), gaps), sequence, lost
 
@@ -228,22 +229,22 @@ def _frame(folder: Path, number: int) -> Path:
 
 
 def _read_poses(
-    folder: Path, numbers: Iterable[int], files: dict[int, str], lost: list[str]
+    folder: Path, numbers: Iterable[int], files: dict[int, str], skip: bool, lost: list[str]
 ) -> list[np.ndarray | None]:
-    """Every frame's pose; those that are not finite are added to `lost`."""
+    """Every frame's pose; those that are not finite, and with `skip` those that are missing, are added to `lost`."""
     numbers = list(numbers)
     if not files:
         return [None] * len(numbers)
     absent = [n for n in numbers if n not in files]
-    if absent:
+    if absent and not skip:
         raise DataError(
             f"{_frame(folder, absent[0])}.pose.txt is missing ({len(absent)} of {len(numbers)} frames lack theirs). "
-            "Complete the poses; poses=False reads the frames without."
+            f"Complete the poses. {DO_WITHOUT}"
         )
     with ThreadPoolExecutor(8) as pool:
-        poses = list(pool.map(read_pose, (folder / files[n] for n in numbers)))
+        poses = list(pool.map(lambda n: read_pose(folder / files[n]) if n in files else None, numbers))
     lost += [
-        f"{folder / files[n]}: not finite, tracking was lost"
+        f"{_frame(folder, n)}.pose.txt: {'not finite, tracking was lost' if n in files else 'missing'}"
         for n, pose in zip(numbers, poses, strict=True)
         if pose is None
     ]

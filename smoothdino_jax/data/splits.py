@@ -102,7 +102,7 @@ def by_blocks(
     for k in drawn:
         held_out[blocks[k]] = True
     training = ~_dilate(source, held_out, gap)
-    hint = f"take smaller blocks (block={block}), shorter clips or another fraction (={fraction})"
+    hint = f"{_other_blocks(source, clips, block)} or another fraction (--config.data.split.fraction is {fraction})"
     train, validation = clips[training[clips].all(axis=1)], clips[held_out[clips].all(axis=1)]
     return make_sides(source, train, validation, hint)
 
@@ -159,7 +159,7 @@ def by_parts(
         sides.append(side)
     training, held_out = sides
     training &= ~_dilate(source, held_out, gap)
-    hint = f"take smaller blocks (block={block}), shorter clips or other shares"
+    hint = f"{_other_blocks(source, clips, block)} or other shares (--config.data.split.shares)"
     return make_sides(source, clips[training[clips].all(axis=1)], clips[held_out[clips].all(axis=1)], hint)
 
 
@@ -203,6 +203,20 @@ def make_sides(source: FrameSource, train: np.ndarray, validation: np.ndarray, h
     used[train] = True
     leaking = _dilate(source, used, 1)[validation].any(axis=1).mean()
     return Split(train, validation, float(leaking))
+
+
+def _other_blocks(source: FrameSource, clips: np.ndarray, block: int) -> str:
+    """What to do about an empty side, to be continued."""
+    length = clips.shape[1]
+    longest = min(block, max(map(len, source.scenes.values())))  # of the blocks that there were
+    if longest > 3 * length:
+        blocks = f"smaller blocks, such as --config.data.split.block={max(2 * length, longest // 3)}"
+    else:
+        blocks = f"blocks of several times a clip's {length} frame(s) (--config.data.split.block)"
+    return (
+        f"there are {len(source)} frames in {len(source.scenes)} scene(s), cut into blocks of {block}. Take {blocks}, "
+        "shorter clips (--config.data.clip_length), more frames"
+    )
 
 
 def _blocks(source: FrameSource, block: int) -> list[np.ndarray]:

@@ -17,6 +17,7 @@ import numpy as np
 from smoothdino_jax.data.frames import DataError, Frame
 from smoothdino_jax.data.images import check_same_size, read_depth, read_image
 from smoothdino_jax.data.listing import (
+    LEAVE_OUT,
     ListedFrames,
     Scene,
     check_count,
@@ -76,8 +77,9 @@ class TUM(ListedFrames):
         scenes: the names of the scenes to read, in this order; empty for all, by name.
         tolerance: seconds, for pairing and poses.
         intrinsics: (fx, fy, cx, cy) in pixels, for all sequences.
-        missing: what to do with a sequence that can't be used, such as one with files missing: "error", or "skip" to
-            leave it out with a warning (`problems` says why). Images without a partner are left out in any case.
+        missing: what to do with a listed image or depth map whose file is missing: "error", or "skip" to leave it out
+            with a warning (`problems` lists them all). A sequence that can't be used is left out likewise. Images
+            without a partner are left out in any case.
         check: False to open without reading each scene's first frame.
 
     Raises:
@@ -106,7 +108,7 @@ class TUM(ListedFrames):
         problems, lost = [], []
 
         def list_one(name: str, found: list[str]) -> tuple[Scene, _Sequence, list[str]]:
-            return _list_sequence(name, folders[name], tolerance, given, found)
+            return _list_sequence(name, folders[name], tolerance, given, missing == "skip", found)
 
         self._sequences: dict[str, _Sequence] = {}
         listed = []
@@ -165,15 +167,16 @@ def _list_sequence(
     folder: Path,
     tolerance: float,
     camera: np.ndarray | None,
+    skip: bool,
     problems: list[str],
 ) -> tuple[Scene, _Sequence, list[str]]:
-    """One sequence, images without depth added to `problems`; and its frames without a pose, a line for each."""
+    """One sequence, what is left out added to `problems`; and its frames without a pose, a line for each."""
     for kind in ("rgb", "depth"):
         if not (folder / f"{kind}.txt").is_file():
             raise DataError(f"{folder / f'{kind}.txt'} is missing. It must list the {kind} images with timestamps.")
     images, depths = (read_rows(folder / f"{kind}.txt", "timestamp filename") for kind in ("rgb", "depth"))
-    for rows in (images, depths):
-        _check_files(folder, rows)
+    images, numbers = _with_files(folder, images, skip, problems)
+    depths, _ = _with_files(folder, depths, skip, problems)
 
     pairs = associate(images.times, depths.times, tolerance)
     _, apart = nearest(images.times, depths.times)
@@ -206,9 +209,10 @@ def _list_sequence(
         camera = intrinsics_matrix(_CAMERAS[_camera_name(name) or _camera_name(images.comments)])
     steps = np.diff(times)
     pauses = np.flatnonzero(steps > _PAUSE * np.median(steps)) + 1
-    gaps = sorted({*number_gaps(pairs[:, 0]), *pauses.tolist()})
+    indices = numbers[pairs[:, 0]]
+    gaps = sorted({*number_gaps(indices), *pauses.tolist()})
     sequence = _Sequence(folder, files, [depths.fields[k][0] for k in pairs[:, 1]], poses, camera)
-    return Scene(name, pairs[:, 0], gaps), sequence, lost
+    return Scene(name, indices, gaps), sequence, lost
 
 
 def _camera_name(text: str) -> str:
@@ -217,19 +221,28 @@ def _camera_name(text: str) -> str:
     return match[1] if match else ""
 
 
-def _check_files(folder: Path, rows: Rows) -> None:
-    """DataError if a listed file isn't there. Folders are listed once: asking for every file is slow on a network."""
+def _with_files(folder: Path, rows: Rows, skip: bool, problems: list[str]) -> tuple[Rows, np.ndarray]:
+    """The rows whose file is there, and their `(N,)` numbers in the list; the others are added to `problems`.
+
+    DataError if one isn't there, with `skip` if none is. Folders are listed once: asking for every file is slow on a
+    network.
+    """
     present: dict[str, set[str]] = {}
     absent = []
-    for line, (name,) in zip(rows.lines, rows.fields, strict=True):
+    for k, (name,) in enumerate(rows.fields):
         parent, file = os.path.split(name)
         if parent not in present:
             present[parent] = set(entry_names(folder / parent)) if (folder / parent).is_dir() else set()
         if file not in present[parent]:
-            absent.append((line, name))
-    if absent:
-        line, name = absent[0]
+            absent.append(k)
+    missing = [
+        f"{folder / rows.fields[k][0]} is missing, but {rows.path} lists it in line {rows.lines[k]}" for k in absent
+    ]
+    kept = np.setdiff1d(np.arange(len(rows.lines)), absent)
+    if absent and not (skip and len(kept)):
         raise DataError(
-            f"{folder / name} is missing, but {rows.path} lists it in line {line} ({len(absent)} such). Unpack the "
-            "sequence again, or take the lines out."
+            f"{missing[0]} ({len(absent)} such). Unpack the sequence again, or take the lines out. {LEAVE_OUT}"
         )
+    problems += missing
+    lines, fields = ([column[k] for k in kept] for column in (rows.lines, rows.fields))
+    return rows._replace(lines=lines, times=rows.times[kept], fields=fields), kept

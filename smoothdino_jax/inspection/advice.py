@@ -5,11 +5,13 @@ says the figure. What a layout explains (the 8 bits of NYU's Kaggle layout) is a
 """
 
 import math
+import re
+import statistics
 from collections.abc import Iterator, Sequence
 
 from smoothdino_jax.data.images import LIKELY_MEDIAN
 from smoothdino_jax.data.scene_names import some
-from smoothdino_jax.inspection.figures import DataWarning, Inspection, counted, metres
+from smoothdino_jax.inspection.figures import DataWarning, Inspection, SceneFigures, counted, metres
 
 _USUAL_UNITS = (1000, 5000, 10000, 256)  # per metre: millimetres; TUM; tenths of millimetres; KITTI
 _EIGHT_BITS = ("nyu_kaggle", "nyu_video")  # the second may be prepared from the first
@@ -19,6 +21,12 @@ _DUPLICATES = 0.03
 _SHIFT_OF_WIDTH = 0.1
 _LOW_RESPONSES = 0.2
 _FEW_PAIRS = 5  # fewer say nothing about a share
+_FULL = 65535  # the most that 16 bits hold: many cameras' mark for no reading
+_FAR, _AT_HIGH = 20.0, 0.005  # metres that no room has, and the share of one value that is no chance
+_CLOSE = 0.6  # metres
+_UNLIKE = 4  # times another scene's median; the usual units differ by 2 to 39
+_BLOCK = 30  # frames that configs/own_video.py holds out together
+_SKIP = "--config.data.source.missing=skip"
 
 
 def warnings_on(inspection: Inspection) -> Iterator[DataWarning]:
@@ -54,6 +62,16 @@ def notes_on(inspection: Inspection) -> Iterator[str]:
             f"the camera and the scene stand still in {_frames(inspection.near_duplicates)}: "
             "nothing about motion is learnt from them"
         )
+    if close := [scene for scene in _likely(inspection) if scene.median_depth < _CLOSE]:
+        yield _on_close_depth(close, len(inspection.scenes) > 1)
+    if inspection.layout == "seven_scenes":
+        yield ("in the original 7-Scenes, depth is not registered to colour: look at its edges on the sheet's overlays")
+    frames = [scene.frames for scene in inspection.scenes]
+    if len(frames) == 1 and 6 <= frames[0] < 2 * _BLOCK:  # several scenes are as many blocks at least
+        yield (
+            f"few frames: training with configs/own_video.py needs --config.data.split.block={min(10, frames[0] // 2)} "
+            f"or so, because it holds out blocks of {_BLOCK}"
+        )
 
 
 def units_that_fit(median: float, units: float) -> list[tuple[int, float]]:
@@ -77,25 +95,29 @@ def _on_files(inspection: Inspection) -> Iterator[DataWarning]:
         yield DataWarning(
             "unreadable",
             f"{_frames([frame for frame, _ in inspection.unreadable])} can't be read",
-            "copy or unpack the files again; training would stop there",
+            "training would stop there: mend what the message says; to train without them, delete the files and set "
+            + _SKIP,
         )
     if inspection.problems:
         yield DataWarning(
             "problems",
             f"opening the data met {counted(len(inspection.problems), 'problem')}, the first: {inspection.problems[0]}",
-            "complete the data, or go on without: no clip reaches over a frame that is left out",
+            _without(inspection.problems),
         )
     if inspection.single_frames:
         yield DataWarning(
             "single_frames",
             f"{_frames(inspection.single_frames)} without a neighbour before or after",
-            "no clip of 2 can contain them: the recording drops frames there, or the scene is too short",
+            "no clip of 2 can contain them: the recording drops frames there, or the scene is too short"
+            + ("; if the names are times, say so in timestamps.txt" if inspection.layout == "recordings" else ""),
         )
 
 
 def _on_depth(inspection: Inspection) -> Iterator[DataWarning]:
     depth = inspection.depth
+    yield from _on_holes(inspection)
     yield from _on_unit(inspection)
+    yield from _on_unlike_scenes(inspection)
     if depth.invalid > _INVALID:
         yield DataWarning(
             "invalid",
@@ -126,6 +148,64 @@ def _on_depth(inspection: Inspection) -> Iterator[DataWarning]:
             f"depth takes only {depth.distinct} values, {1000 * depth.step:.0f} mm apart",
             "it looks quantised to 8 bits: export it with 16 bits, in millimetres",
         )
+
+
+def _on_holes(inspection: Inspection) -> Iterator[DataWarning]:
+    if not (found := [scene for scene in inspection.scenes if _has_far_value(scene)]):
+        return
+    scene = found[0]
+    which = f" in {scene.name}" if len(inspection.scenes) > 1 else ""
+    which += f" and more in {counted(len(found) - 1, 'other scene')}" if len(found) > 1 else ""
+    advice = "if that is how no reading is stored, "
+    if scene.units_per_metre is None:
+        stored, advice = "", advice + "write 0 there instead"
+    else:
+        value = round(scene.high * scene.units_per_metre)
+        stored = f" (stored as {value})"
+        in_meta = f'put "invalid": [0, {value}] into meta.json'
+        advice += in_meta if inspection.layout == "recordings" else "set those pixels of the depth files to 0"
+    yield DataWarning(
+        "far_value",
+        f"{scene.high_share:.1%} of the pixels have the one largest depth, {metres(scene.high)}{stored}{which}",
+        f"{advice}; now it is trained on as depth",
+    )
+
+
+def _has_far_value(scene: SceneFigures) -> bool:
+    low, high = LIKELY_MEDIAN
+    full = scene.units_per_metre is not None and round(scene.high * scene.units_per_metre, 1) == _FULL
+    # With another unit all depths may be far.
+    far = scene.high > _FAR and low <= scene.median_depth <= high
+    return scene.high_share > _AT_HIGH and (full or far)
+
+
+def _on_unlike_scenes(inspection: Inspection) -> Iterator[DataWarning]:
+    """Scenes whose depth is likely by itself and not beside the others."""
+    medians = {scene.name: scene.median_depth for scene in _likely(inspection)}
+    # Of two scenes one is the middle: their mean would be near to both.
+    middle = statistics.median_high(medians.values() or [math.nan])
+    unlike = [name for name, median in medians.items() if not middle / _UNLIKE <= median <= middle * _UNLIKE]
+    if unlike:
+        yield DataWarning(
+            "unlike_scenes",
+            f"median depth is {metres(medians[unlike[0]])} in {some(unlike)}; the scenes' middle is {metres(middle)}",
+            "are their units the same? Look at these scenes by themselves: --scenes NAME",
+        )
+
+
+def _on_close_depth(close: list[SceneFigures], named: bool) -> str:
+    median, units, reason = close[0].median_depth, close[0].units_per_metre, "another unit is meant"
+    if fitting := units and units_that_fit(median, units):
+        unit, value = fitting[0]
+        reason = f"{units:g} was read where {unit} ({metres(value)}) is meant"
+    which = f" in {some([scene.name for scene in close], 3)}" if named else ""
+    return f"median {metres(median)}{which}: close up, or {reason}"
+
+
+def _likely(inspection: Inspection) -> list[SceneFigures]:
+    """The scenes that `_on_unit` has nothing to say about."""
+    low, high = LIKELY_MEDIAN
+    return [scene for scene in inspection.scenes if low <= scene.median_depth <= high]
 
 
 def _on_unit(inspection: Inspection) -> Iterator[DataWarning]:
@@ -195,6 +275,18 @@ def _on_motion(inspection: Inspection) -> Iterator[DataWarning]:
             f"{shift.low_response:.0%} of {shift.pairs} consecutive pairs don't match (response under 0.05)",
             "frames are too far apart, in the wrong order, blurred or dark; alignment does not help there",
         )
+
+
+def _without(problems: Sequence[str]) -> str:
+    """What to do about problems; of a whole scene, sources say that it "is left out"."""
+    heads = [problem.partition(" is left out: ")[0] for problem in problems if " is left out: " in problem]
+    # Sources say the same of frames, which are files or `frame-N`; a scene is a folder, packed or not.
+    is_frame = re.compile(r"\.(png|jpe?g)$|[/\\]frame-\d+$", re.IGNORECASE)
+    if scenes := sum(not is_frame.search(head) for head in heads):
+        return f"{counted(scenes, 'whole scene')} left out: complete the data, or train without them: {_SKIP}"
+    return (
+        f"complete the data, or train without what is missing ({_SKIP}): no clip reaches over a frame that is left out"
+    )
 
 
 def _is_coarse(inspection: Inspection) -> bool:

@@ -23,6 +23,8 @@ class SceneFigures(NamedTuple):
         unreadable: those that should have been read and couldn't be.
         median_depth: metres, the median of the frames' medians; NaN without any reading.
         units_per_metre: what its stored depth was divided by, where that is known.
+        high: the largest reading, metres; NaN without any.
+        high_share: share of the pixels read that have exactly this reading.
     """
 
     name: str
@@ -31,6 +33,8 @@ class SceneFigures(NamedTuple):
     unreadable: int
     median_depth: float
     units_per_metre: float | None
+    high: float
+    high_share: float
 
 
 class SizeCount(NamedTuple):
@@ -196,7 +200,7 @@ class Inspection:
 
     def as_dict(self) -> dict:
         """The figures as dicts, lists, numbers and strings, for JSON: NaN is None, and the arrays stay out."""
-        figures = {"verdict": self.verdict, "sampled": self.sampled}
+        figures = {"verdict": self.verdict, "warning_count": len(self.warnings), "sampled": self.sampled}
         for field in dataclasses.fields(self):
             if field.name not in ("positions", "depth_histogram", "shifts"):
                 figures[field.name] = _plain(getattr(self, field.name))

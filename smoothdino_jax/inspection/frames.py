@@ -34,6 +34,7 @@ class FrameFigures(NamedTuple):
         depth: digest of the depth.
         valid: number of pixels with a reading.
         low, median, high: of the readings, metres; NaN without any.
+        at_high: number of pixels that read exactly `high`.
         has_pose: whether there is a pose.
         intrinsics: (fx, fy, cx, cy), or None.
     """
@@ -45,6 +46,7 @@ class FrameFigures(NamedTuple):
     low: float
     median: float
     high: float
+    at_high: int
     has_pose: bool
     intrinsics: tuple[float, float, float, float] | None
 
@@ -75,6 +77,7 @@ def measure_frame(frame: Frame) -> tuple[FrameFigures, np.ndarray, np.ndarray]:
         low=low,
         median=float(np.clip(quantile(counts, 0.5), low, high)),
         high=high,
+        at_high=int(np.count_nonzero(readings == high)),
         has_pose=frame.pose is not None,
         intrinsics=None if matrix is None else tuple(float(matrix[i, j]) for i, j in ((0, 0), (1, 1), (0, 2), (1, 2))),
     )

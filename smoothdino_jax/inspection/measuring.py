@@ -187,15 +187,19 @@ def _inspection(source: FrameSource, layout: str, names: _Names, tally: _Tally, 
 
 
 def _scenes(source: FrameSource, layout: str, names: _Names, tally: _Tally) -> tuple[SceneFigures, ...]:
-    medians = [[] for _ in source.scenes]
+    measured = [[] for _ in source.scenes]
     unreadable = Counter(names.scene_of[position] for position in tally.unreadable)
     for position, figures in tally.frames.items():
-        medians[names.scene_of[position]].append(figures.median)
+        measured[names.scene_of[position]].append(figures)
     meta, scenes = getattr(source, "meta", {}), []
-    for k, ((name, positions), found) in enumerate(zip(source.scenes.items(), medians, strict=True)):
+    for k, ((name, positions), found) in enumerate(zip(source.scenes.items(), measured, strict=True)):
         units = getattr(meta.get(name), "units_per_metre", _UNITS_OF_LAYOUT.get(layout))
-        median = _median([value for value in found if not math.isnan(value)])
-        scenes.append(SceneFigures(name, len(positions), len(found), unreadable[k], median, units))
+        known = [figures for figures in found if figures.valid]
+        median = _median([figures.median for figures in known])
+        high = max((figures.high for figures in known), default=math.nan)
+        at_high = sum(figures.at_high for figures in known if figures.high == high)
+        share = at_high / max(1, sum(math.prod(figures.size) for figures in found))
+        scenes.append(SceneFigures(name, len(positions), len(found), unreadable[k], median, units, high, share))
     return tuple(scenes)
 
 
