@@ -7,7 +7,7 @@ Unpacked from http://datasets.lids.mit.edu/fastdepth/data/nyudepthv2.tar.gz (32 
 `rgb`, `(3, H, W)` uint8, and `depth`, `(H, W)` float32 metres with 0 for no reading; nothing is filled in.
 
 The training frames are video frames, thinned: the authors count 47584 of them
-(github.com/fangchangma/sparse-to-dense.pytorch, issue 2), and the file names that others published for
+(in the tracker of github.com/fangchangma/sparse-to-dense.pytorch), and the file names that others published for
 their training (data_json/nyu.json of github.com/zzangjinsun/NLSPN_ECCV20) are all numbered 5k + 1. So
 neighbours are 5 frames of the recording apart. No number is built in here: a scene's usual step is
 its step, and another step is a gap. The 654 validation images, the official test set, are no video.
