@@ -295,8 +295,9 @@ def test_training_with_and_without_a_cache_is_the_same_training(tiny_model, tmp_
         ({"data.feature_dtype": "int8"}, "float16, bfloat16, float32"),
         (
             {"data.augment": True, "data.augmentation.noise": 2.0, "data.augmentation.gamma": 0.0},
-            r"data\.augmentation\.flip=0, data\.augmentation\.brightness=0, data\.augmentation\.contrast=0, "
-            r"data\.augmentation\.colour=0, data\.augmentation\.noise=0$",
+            r"--config\.data\.augment=False, or --config\.data\.augmentation\.flip=0 "
+            r"--config\.data\.augmentation\.brightness=0 --config\.data\.augmentation\.contrast=0 "
+            r"--config\.data\.augmentation\.colour=0 --config\.data\.augmentation\.noise=0$",
         ),
     ],
 )

@@ -1,6 +1,5 @@
 """Preparing NYUv2: bad input is named, and nothing half done passes for done."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -18,11 +17,9 @@ from smoothdino_jax.data.frames import DataError
 
 tfds = pytest.importorskip("tensorflow_datasets")
 
-from smoothdino_jax.data.nyu_depth_v2_video import prepare
-from smoothdino_jax.data.nyu_input import KaggleInput, to_millimetres
-from smoothdino_jax.data.nyu_video import NYUVideo
-
-SHARED = Path(os.environ.get("SMOOTHDINO_SHARED", Path(__file__).resolve().parents[1].parent / "shared"))
+from smoothdino_jax.data.nyu_depth_v2_video import prepare  # noqa: E402
+from smoothdino_jax.data.nyu_input import KaggleInput, to_millimetres  # noqa: E402
+from smoothdino_jax.data.nyu_video import NYUVideo  # noqa: E402
 
 
 @pytest.fixture

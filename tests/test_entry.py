@@ -1,0 +1,49 @@
+"""What train.py and eval.py say when they end before their time."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CONFIG = Path(__file__).resolve().parents[1] / "configs" / "demo.py"
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Runs a program that raises `error`, in a process of its own."""
+
+    def run(error, *arguments):
+        code = f"""
+from smoothdino_jax.apps.entry import run
+from smoothdino_jax.data import DataError
+def main(config, workdir):
+    raise {error}
+run(main, "A program.")
+"""
+        command = [sys.executable, "-c", code, f"--config={CONFIG}", f"--workdir={tmp_path}", *arguments]
+        environment = os.environ | {"JAX_PLATFORMS": "cpu"}
+        return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+    return run
+
+
+def test_an_interrupted_run_says_where_it_goes_on(start, tmp_path):
+    done = start("KeyboardInterrupt")
+    assert done.returncode == 130
+    assert "no checkpoint yet, so the same command starts anew" in done.stderr
+    for step in (8, 40):
+        (tmp_path / "checkpoints" / str(step)).mkdir(parents=True)
+    (tmp_path / "checkpoints" / "48.orbax-checkpoint-tmp").mkdir()
+    assert "goes on from its last checkpoint, step 40, with the same command" in start("KeyboardInterrupt").stderr
+
+
+def test_bad_input_ends_with_a_line_and_code_2(start):
+    done = start("DataError('frame.jpg: not a readable image')")
+    assert done.returncode == 2
+    assert done.stderr == "error: frame.jpg: not a readable image\n"
+    done = start("None", "--config.train.speed=9")
+    assert done.returncode == 2
+    assert "speed" in done.stderr
+    assert "Traceback" not in done.stderr
