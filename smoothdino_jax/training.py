@@ -17,6 +17,7 @@ import numpy as np
 import optax
 from absl import logging
 from flax import nnx
+from flax.traverse_util import flatten_dict
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 from tqdm import tqdm
@@ -285,14 +286,7 @@ def _warn_of_changes(config: ConfigDict, path: Path) -> None:
     """Names what differs from the configuration that the run was started with."""
     if not path.exists():
         return
-    before, now = (_flat(json.loads(text)) for text in (path.read_text(), config.to_json_best_effort()))
+    before, now = (flatten_dict(json.loads(text), sep=".") for text in (path.read_text(), config.to_json_best_effort()))
     for name in sorted(before.keys() | now.keys()):
         if before.get(name) != now.get(name):
             logging.warning("%s was %s when this run started, now %s", name, before.get(name), now.get(name))
-
-
-def _flat(tree: dict, prefix: str = "") -> dict:
-    flat = {}
-    for name, value in tree.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return flat

@@ -13,31 +13,24 @@ import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from smoothdino_jax.data.frames import DataError, Frame
-from smoothdino_jax.data.images import check_same_size, read_depth, read_image
+from smoothdino_jax.data.frames import DataError
 from smoothdino_jax.data.listing import (
     DO_WITHOUT,
     LEAVE_OUT,
-    ListedFrames,
     Scene,
     check_count,
-    check_missing,
-    choose_scenes,
     entry_names,
-    list_usable,
     named_errors,
     number_gaps,
     subfolders,
-    warn_of,
 )
+from smoothdino_jax.data.posed_sequences import PosedSequence, PosedSequences
 from smoothdino_jax.data.trajectories import intrinsics_matrix, read_intrinsics, read_pose
 
 _LAYOUT = "frame-000000.color.png (or .jpg), frame-000000.depth.png, frame-000000.pose.txt"
-_DEPTH = "16-bit grey (millimetres)"
 _FRAME_FILE = re.compile(r"frame-(\d+)\.(?:(color)\.(?:png|jpg)|(depth)\.png|(pose)\.txt)")
 _INTRINSICS = "camera-intrinsics.txt"
 # The scenes of the original, and what its readme gives for them: fx, fy, cx, cy of the depth camera, 640×480.
@@ -45,18 +38,7 @@ _ORIGINAL = frozenset(("chess", "fire", "heads", "office", "pumpkin", "redkitche
 _ORIGINAL_CAMERA = (585.0, 585.0, 320.0, 240.0)
 
 
-class _Sequence(NamedTuple):
-    """One sequence's files and poses, by frame."""
-
-    folder: Path
-    images: list[str]
-    depths: list[str]
-    poses: list[np.ndarray | None]
-    camera: np.ndarray | None
-    camera_size: tuple[int, int] | None  # (height, width) that `camera` is for; None for any
-
-
-class SevenScenes(ListedFrames):
+class SevenScenes(PosedSequences):
     """Frames in the layout of 7-Scenes, a `FrameSource`.
 
     `Frame.index` is the N of `frame-N.color.png`. Depth is stored units / 1000 in metres; 0 and 65535 are no
@@ -85,6 +67,10 @@ class SevenScenes(ListedFrames):
             no rigid transform; no scene is left; or a scene's first frame can't be read.
     """
 
+    units_per_metre = 1000
+    invalid = (0, 65535)
+    depth_layout = "16-bit grey (millimetres)"
+
     def __init__(
         self,
         path: str | os.PathLike,
@@ -93,48 +79,14 @@ class SevenScenes(ListedFrames):
         poses: bool = True,
         check: bool = True,
     ):
-        check_missing(missing)
         path = Path(path).expanduser()
         folders = _find(path)
-        names = choose_scenes(list(folders), scenes, path)
-        problems = [] if scenes else _still_zipped(path, folders)
-        lost: list[str] = []
 
-        def list_one(name: str, found: list[str]) -> tuple[Scene, _Sequence, list[str]]:
+        def list_one(name: str, found: list[str]) -> PosedSequence:
             return _list_sequence(name, folders[name], missing == "skip", poses, found)
 
-        self._sequences: dict[str, _Sequence] = {}
-        listed = []
-        for scene, sequence, without_pose in list_usable(names, list_one, missing, problems):
-            self._sequences[scene.name] = sequence
-            listed.append(scene)
-            lost += without_pose
-        warn_of(problems, "problem(s)", path)
-        warn_of(lost, "frame(s) without a pose", path)
-        super().__init__(listed, problems + lost)
-        if check:
-            self.check_first_frames()
-
-    def _read(self, scene: Scene, k: int) -> Frame:
-        sequence = self._sequences[scene.name]
-        image_path, depth_path = sequence.folder / sequence.images[k], sequence.folder / sequence.depths[k]
-        image = read_image(image_path)
-        depth = read_depth(depth_path, 1000, _DEPTH, invalid=(0, 65535))
-        check_same_size(image, depth, image_path, depth_path)
-        pose, camera = sequence.poses[k], sequence.camera
-        known = camera is not None and sequence.camera_size in (None, depth.shape)
-        return Frame(
-            image,
-            depth,
-            scene.name,
-            int(scene.indices[k]),
-            None if pose is None else pose.copy(),
-            camera.copy() if known else None,
-        )
-
-    def _origin(self, scene: Scene, k: int) -> str:
-        sequence = self._sequences[scene.name]
-        return str(sequence.folder / sequence.images[k])
+        problems = [] if scenes else _still_zipped(path, folders)
+        super().__init__(path, folders, scenes, list_one, missing, problems, check)
 
 
 def _find(path: Path) -> dict[str, Path]:
@@ -173,16 +125,14 @@ def _has_frames(folder: Path) -> bool:
         return any(_FRAME_FILE.fullmatch(entry.name) for entry in entries)
 
 
-def _list_sequence(
-    name: str, folder: Path, skip: bool, poses: bool, problems: list[str]
-) -> tuple[Scene, _Sequence, list[str]]:
-    """One sequence, what it lacks added to `problems`; and its frames without a pose, a line for each."""
+def _list_sequence(name: str, folder: Path, skip: bool, poses: bool, problems: list[str]) -> PosedSequence:
+    """One sequence, what it lacks added to `problems`."""
     lost: list[str] = []
     numbers, gaps, files = _list_files(folder, skip, problems)
     images, depths = ([files[kind][n] for n in numbers] for kind in ("color", "depth"))
     transforms = _read_poses(folder, numbers, files["pose"], skip, lost) if poses else [None] * len(numbers)
-    sequence = _Sequence(folder, images, depths, transforms, *_find_camera(folder))
-    return Scene(name, np.array(numbers, np.int64), gaps), sequence, lost
+    scene = Scene(name, np.array(numbers, np.int64), gaps)
+    return PosedSequence(scene, folder, images, depths, transforms, *_find_camera(folder), lost)
 
 
 def _list_files(

@@ -10,29 +10,22 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from smoothdino_jax.data.frames import DataError, Frame
-from smoothdino_jax.data.images import check_same_size, read_depth, read_image
+from smoothdino_jax.data.frames import DataError
 from smoothdino_jax.data.listing import (
     LEAVE_OUT,
-    ListedFrames,
     Scene,
     check_count,
-    check_missing,
-    choose_scenes,
     entry_names,
-    list_usable,
     named_errors,
     number_gaps,
     subfolders,
-    warn_of,
 )
+from smoothdino_jax.data.posed_sequences import PosedSequence, PosedSequences
 from smoothdino_jax.data.trajectories import Rows, associate, intrinsics_matrix, nearest, read_rows, read_trajectory
 
-_DEPTH = "16-bit grey (5000 = 1 m)"
 # The benchmark's calibrations of the colour camera, for 640×480: fx, fy, cx, cy.
 _CAMERAS = {
     "1": (517.3, 516.5, 318.6, 255.3),
@@ -45,17 +38,7 @@ _CAMERA_NAME = re.compile(r"(?<![a-z])(?:freiburg|fr)([123])(?!\d)")
 _PAUSE = 2.5
 
 
-class _Sequence(NamedTuple):
-    """One sequence's files, by frame; `poses` has None where there is none."""
-
-    folder: Path
-    images: list[str]
-    depths: list[str]
-    poses: list[np.ndarray | None]
-    camera: np.ndarray
-
-
-class TUM(ListedFrames):
+class TUM(PosedSequences):
     """Frames in the TUM RGB-D layout, a `FrameSource`.
 
     An image and a depth map are a frame if their timestamps differ by less than `tolerance`, each used once,
@@ -88,6 +71,9 @@ class TUM(ListedFrames):
             frame can't be read.
     """
 
+    units_per_metre = 5000
+    depth_layout = "16-bit grey (5000 = 1 m)"
+
     def __init__(
         self,
         path: str | os.PathLike,
@@ -97,51 +83,16 @@ class TUM(ListedFrames):
         missing: str = "error",
         check: bool = True,
     ):
-        check_missing(missing)
         if not tolerance > 0:
             raise ValueError(f"tolerance={tolerance} must be over 0 seconds")
         given = None if intrinsics is None else intrinsics_matrix(intrinsics)
-        self._intrinsics_given = given is not None
         path = Path(path).expanduser()
         folders = _find(path)
-        names = choose_scenes(list(folders), scenes, path)
-        problems, lost = [], []
 
-        def list_one(name: str, found: list[str]) -> tuple[Scene, _Sequence, list[str]]:
+        def list_one(name: str, found: list[str]) -> PosedSequence:
             return _list_sequence(name, folders[name], tolerance, given, missing == "skip", found)
 
-        self._sequences: dict[str, _Sequence] = {}
-        listed = []
-        for scene, sequence, without_pose in list_usable(names, list_one, missing, problems):
-            self._sequences[scene.name] = sequence
-            listed.append(scene)
-            lost += without_pose
-        warn_of(problems, "problem(s)", path)
-        warn_of(lost, "frame(s) without a pose", path)
-        super().__init__(listed, problems + lost)
-        if check:
-            self.check_first_frames()
-
-    def _read(self, scene: Scene, k: int) -> Frame:
-        sequence = self._sequences[scene.name]
-        image_path, depth_path = sequence.folder / sequence.images[k], sequence.folder / sequence.depths[k]
-        image = read_image(image_path)
-        depth = read_depth(depth_path, 5000, _DEPTH)
-        check_same_size(image, depth, image_path, depth_path)
-        known = self._intrinsics_given or depth.shape == (480, 640)
-        pose = sequence.poses[k]
-        return Frame(
-            image,
-            depth,
-            scene.name,
-            int(scene.indices[k]),
-            None if pose is None else pose.copy(),
-            sequence.camera.copy() if known else None,
-        )
-
-    def _origin(self, scene: Scene, k: int) -> str:
-        sequence = self._sequences[scene.name]
-        return str(sequence.folder / sequence.images[k])
+        super().__init__(path, folders, scenes, list_one, missing, [], check)
 
 
 @named_errors()
@@ -169,8 +120,8 @@ def _list_sequence(
     camera: np.ndarray | None,
     skip: bool,
     problems: list[str],
-) -> tuple[Scene, _Sequence, list[str]]:
-    """One sequence, what is left out added to `problems`; and its frames without a pose, a line for each."""
+) -> PosedSequence:
+    """One sequence, what is left out added to `problems`."""
     for kind in ("rgb", "depth"):
         if not (folder / f"{kind}.txt").is_file():
             raise DataError(f"{folder / f'{kind}.txt'} is missing. It must list the {kind} images with timestamps.")
@@ -205,14 +156,15 @@ def _list_sequence(
                 lost.append(
                     f"{folder / files[k]}: no pose within {tolerance:g} s (the nearest is {distance:.3g} s away)"
                 )
+    size = None
     if camera is None:
-        camera = intrinsics_matrix(_CAMERAS[_camera_name(name) or _camera_name(images.comments)])
+        camera, size = intrinsics_matrix(_CAMERAS[_camera_name(name) or _camera_name(images.comments)]), (480, 640)
     steps = np.diff(times)
     pauses = np.flatnonzero(steps > _PAUSE * np.median(steps)) + 1
     indices = numbers[pairs[:, 0]]
     gaps = sorted({*number_gaps(indices), *pauses.tolist()})
-    sequence = _Sequence(folder, files, [depths.fields[k][0] for k in pairs[:, 1]], poses, camera)
-    return Scene(name, indices, gaps), sequence, lost
+    paired = [depths.fields[k][0] for k in pairs[:, 1]]
+    return PosedSequence(Scene(name, indices, gaps), folder, files, paired, poses, camera, size, lost)
 
 
 def _camera_name(text: str) -> str:
