@@ -109,8 +109,8 @@ def open_data(config: ConfigDict) -> tuple[FrameSource, Split]:
     # "everything" is for data that nothing was trained on, where it means nothing.
     if split.leaking and config.data.split.how != "everything":
         logging.warning(
-            "%.0f %% of the validation clips have a frame that is in training or next to one that is: the validation "
-            "error is flattered. Split by_blocks or by_scene.",
+            "%.0f %% of the validation frames are in training or have a neighbour there: the validation error is "
+            "flattered. Split by_blocks or by_scene.",
             100 * split.leaking,
         )
     return source, split

@@ -22,8 +22,8 @@ class Split(NamedTuple):
     Attributes:
         train: `(N1, T)` positions.
         validation: `(N2, T)` positions.
-        leaking: the share, 0..1, of validation clips with a frame that is a training frame or the
-            neighbour of one in its scene.
+        leaking: the share, 0..1, of validation frames that are training frames or have a neighbour in training,
+            in their scene.
     """
 
     train: np.ndarray
@@ -195,13 +195,13 @@ def at_random(source: FrameSource, clips: np.ndarray, fraction: float = 0.2, see
 
 
 def make_sides(source: FrameSource, train: np.ndarray, validation: np.ndarray, hint: str) -> Split:
-    """A split of these clips, with its share of leaking ones; DataError, ending in `hint`, for an empty side."""
+    """A split of these clips, with its share of leaking frames; DataError, ending in `hint`, for an empty side."""
     for side, clips in (("training", train), ("validation", validation)):
         if not len(clips):
             raise DataError(f"the split leaves no {side} clips: {hint}.")
     used = np.zeros(len(source), bool)
     used[train] = True
-    leaking = _dilate(source, used, 1)[validation].any(axis=1).mean()
+    leaking = _dilate(source, used, 1)[np.unique(validation)].mean()
     return Split(train, validation, float(leaking))
 
 
