@@ -134,7 +134,7 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
 def test_the_layout_found_is_logged(tmp_path, caplog):
     for n in (1, 2):
         touch(tmp_path, f"attic/{n}.jpg", f"attic/{n}.png")
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", logger="absl"):
         open_folder(tmp_path, check=False)
     assert caplog.messages == [f"{tmp_path}: its layout is nyu_kaggle"]
 
