@@ -1,0 +1,111 @@
+"""A stretch of one stream with everything that pictures need of it, in one file.
+
+`eval.py` writes it and `smoothdino report` draws from it, so that a report needs neither the data nor the models.
+"""
+
+import dataclasses
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+from smoothdino_jax.data.frames import DataError
+
+VERSION = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class FeaturePictures:
+    """Normalised cuts of features, drawn before and after the adapter in the same colours.
+
+    Attributes:
+        frames: `(F,)`, which frames of the clip.
+        before: `(F, h, w, 3)` RGB, a pixel a patch token.
+        after: the same of the adapted features.
+        eigenvalues_before: `(K,)`, descending, of the features before the adapter alone.
+        eigenvalues_after: `(K,)`, of those after it.
+        level: which of the four levels, 0..3.
+    """
+
+    frames: Int[np.ndarray, "f"]
+    before: UInt8[np.ndarray, "f h w 3"]
+    after: UInt8[np.ndarray, "f h w 3"]
+    eigenvalues_before: Float[np.ndarray, "k"]
+    eigenvalues_after: Float[np.ndarray, "k"]
+    level: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """N consecutive frames with predictions.
+
+    Attributes:
+        scene: the scene's name.
+        frames: `(N,)`, the frames' numbers within it.
+        image: `(N, h, w, 3)` RGB.
+        truth: `(N, h, w)` metres, 0 where there is no reading.
+        predictions: row name -> `(N, h, w)` metres.
+        shift: `(N, 3)`: dx and dy in pixels of `image`, and the response; NaN where there is none (a stream's first
+            frame, or no model with an adapter).
+        features: NCUT pictures; None where no model has an adapter.
+    """
+
+    scene: str
+    frames: Int[np.ndarray, "n"]
+    image: UInt8[np.ndarray, "n h w 3"]
+    truth: Float[np.ndarray, "n h w"]
+    predictions: dict[str, Float[np.ndarray, "n h w"]]
+    shift: Float[np.ndarray, "n 3"]
+    features: FeaturePictures | None = None
+
+    def save(self, path: Path) -> None:
+        """Writes a compressed `.npz`; depth in float16 (1 mm at 2 m)."""
+        arrays = {
+            "version": np.array(VERSION),
+            "scene": np.array(self.scene),
+            "rows": np.array(list(self.predictions)),
+            "frames": self.frames,
+            "image": self.image,
+            "truth": self.truth.astype(np.float16),
+            "shift": self.shift,
+        }
+        for k, prediction in enumerate(self.predictions.values()):
+            arrays[f"prediction_{k}"] = prediction.astype(np.float16)
+        if self.features is not None:
+            arrays |= {f"ncut_{name}": np.asarray(value) for name, value in vars(self.features).items()}
+        np.savez_compressed(path, **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> "Clip":
+        """Reads what `save` wrote.
+
+        Raises:
+            DataError: no such file, not written by `save`, or by another version of it.
+        """
+        again = "run eval.py again (with --config.eval.pictures=True)"
+        try:
+            with np.load(path) as file:
+                arrays = dict(file)
+        except FileNotFoundError:
+            raise DataError(f"{path} does not exist: {again}") from None
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise DataError(f"{path} can't be read ({error}): {again}") from None
+        if int(arrays.get("version", 0)) != VERSION:
+            raise DataError(f"{path} was written by another version of this package: {again}")
+        try:
+            features = {name[5:]: value for name, value in arrays.items() if name.startswith("ncut_")}
+            if features:
+                features["level"] = int(features["level"])
+            rows = [str(name) for name in arrays["rows"]]
+            return cls(
+                scene=str(arrays["scene"]),
+                frames=arrays["frames"],
+                image=arrays["image"],
+                truth=arrays["truth"].astype(np.float32),
+                predictions={name: arrays[f"prediction_{k}"].astype(np.float32) for k, name in enumerate(rows)},
+                shift=arrays["shift"],
+                features=FeaturePictures(**features) if features else None,
+            )
+        except (KeyError, TypeError) as error:
+            raise DataError(f"{path} lacks {error}: {again}") from None
