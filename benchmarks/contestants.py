@@ -9,6 +9,7 @@ from flax import nnx
 from variants import ENCODERS, JAX_SIDE, Contestant
 
 from smoothdino_jax.config import default_config
+from smoothdino_jax.evaluation.cost import compile_with_cost
 from smoothdino_jax.feature_cache import pack
 from smoothdino_jax.models import phase_correlation as pc
 from smoothdino_jax.models.adapters import AdapterConfig
@@ -85,22 +86,22 @@ def build(names: tuple[str, ...], *, variant: str, dtype: str, size: tuple[int, 
 
 
 def _stateless(function, *args) -> Contestant:
-    compiled, flops, memory = _compile(function, args)
-    return Contestant(lambda: jax.block_until_ready(compiled(*args)), flops, memory)
+    compiled, cost = compile_with_cost(function, *args)
+    return Contestant(lambda: jax.block_until_ready(compiled(*args)), cost.flops, cost.bytes)
 
 
 def _streaming(model, graph, weights, images) -> Contestant:
     # As `smoothdino_jax.Stream`: the state's buffers are donated to the next state.
     step = jax.jit(lambda weights, *args: nnx.merge(graph, weights).step(*args), donate_argnums=2)
     state = jax.tree.map(jax.numpy.asarray, model.init_state(images))
-    compiled, flops, memory = _compile(step, (weights, images, state))
+    compiled, cost = compile_with_cost(step, weights, images, state)
 
     def run():
         nonlocal state
         depth, state = compiled(weights, images, state)
         jax.block_until_ready((depth, state))
 
-    return Contestant(run, flops, memory)
+    return Contestant(run, cost.flops, cost.bytes)
 
 
 def _training(model, batch) -> Contestant:
@@ -113,22 +114,11 @@ def _training(model, batch) -> Contestant:
     optimizer = optax.adam(1e-5)
     state = TrainState(trained, optimizer.init(trained), jax.numpy.zeros((), jax.numpy.int32))
     step = jax.jit(functools.partial(train_step, config, graph, optimizer), donate_argnums=0)
-    compiled, flops, memory = _compile(step, (state, frozen, batch))
+    compiled, cost = compile_with_cost(step, state, frozen, batch)
 
     def run():
         nonlocal state
         state, measured = compiled(state, frozen, batch)
         jax.block_until_ready((state, measured))
 
-    return Contestant(run, flops, memory)
-
-
-def _compile(function, args):
-    traced = function.trace(*args)
-    compiled = traced.lower().compile()
-    # Counted before optimisation and as for a GPU: on the CPU the encoder loops over attention heads, and
-    # XLA's count takes the body of a loop once.
-    flops = traced.lower(lowering_platforms=("cuda",)).cost_analysis()["flops"]
-    memory = compiled.memory_analysis()
-    total = memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
-    return compiled, flops, total - memory.alias_size_in_bytes
+    return Contestant(run, cost.flops, cost.bytes)

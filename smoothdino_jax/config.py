@@ -7,6 +7,9 @@ def default_config() -> ConfigDict:
     """The defaults, locked: a field that does not exist is an error, in a file and on the command line."""
     config = ConfigDict()
     config.seed = 0
+    # Evaluation: more rows, of the adapter denied its past in several ways and of averages over time of the frozen
+    # model's depth, which a temporal method has to beat.
+    config.ablations = False
 
     config.model = model = ConfigDict()
     # A model folder (from `smoothdino convert` or from training), "tiny-synthetic" for the embedded one, or
@@ -87,8 +90,17 @@ def default_config() -> ConfigDict:
     evaluation.name = "adapter"  # the row of WORKDIR's own model
     evaluation.checkpoints = ""  # further rows: "name=folder,name=folder"
     evaluation.frames = 0  # to stream, about, warm-up included; 0 for all
-    evaluation.timing_frames = 20  # for ms per frame
+    evaluation.measures = ("frame", "scale", "sharpness", "temporal")  # groups of metrics
+    # Which readings count: between min_depth and max_depth (0 for no limit), metres, and within
+    # crop, "none" or "eigen". Predictions are clamped to the limits.
+    evaluation.min_depth = 0.0
+    evaluation.max_depth = 0.0
+    evaluation.crop = "none"
+    # Judge at the size that the depth was recorded in: predictions are resized to it, instead of the truth to data.size.
+    evaluation.native_truth = False
+    evaluation.resamples = 2000  # of scenes, for the confidence intervals; 0 for none
+    evaluation.timing_frames = 20  # for latency; its 95th percentile asks for more
     evaluation.folder = "eval"  # in WORKDIR
-    evaluation.pictures = True
+    evaluation.pictures = True  # also what `smoothdino report` draws
     evaluation.picture_stream = 0  # which of the validation streams to draw
     return config.lock()

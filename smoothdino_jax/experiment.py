@@ -31,6 +31,9 @@ _LEAST = {
     "eval.warmup": 0,
     "eval.frames": 0,
     "eval.timing_frames": 1,
+    "eval.min_depth": 0,
+    "eval.max_depth": 0,
+    "eval.resamples": 0,
 }
 
 
@@ -96,8 +99,6 @@ def open_data(config: ConfigDict) -> tuple[FrameSource, Split]:
     Raises:
         DataError, ValueError: from the source or the split.
     """
-    if "adapter" in trainable_parts(config) and config.data.clip_length < 2:
-        raise ValueError("data.clip_length=1 leaves the adapter without a past: train it on clips of 2 or more")
     source = open_source(config.data.source)
     clips = make_clips(source, config.data.clip_length, config.data.stride)
     split = make_split(config.data.split, source, clips)

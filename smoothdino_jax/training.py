@@ -71,6 +71,8 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> SmoothDINO:
     workdir = Path(workdir)
     check_config(config)
     trainable = trainable_parts(config)
+    if "adapter" in trainable and config.data.clip_length < 2:
+        raise ValueError("data.clip_length=1 leaves the adapter without a past: train it on clips of 2 or more")
     first = jax.process_index() == 0
 
     # Data first: a wrong path should not cost the time of loading weights.

@@ -10,11 +10,14 @@ from experiments import randomise, tiny_experiment
 from flax import nnx
 
 from smoothdino_jax import save
-from smoothdino_jax.apps.evaluate import evaluate_workdir, table
+from smoothdino_jax.apps.eval_tables import terminal_table
+from smoothdino_jax.apps.evaluate import evaluate_workdir
 from smoothdino_jax.data import ClipSource, DataError, make_clips
 from smoothdino_jax.data.synthetic import SyntheticRooms
-from smoothdino_jax.evaluation import Lanes, _compiled, evaluate, share_frozen, streams
-from smoothdino_jax.metrics import frame_metrics
+from smoothdino_jax.evaluation import Lanes, evaluate, measure, share_frozen, streams
+from smoothdino_jax.evaluation.evaluator import _compiled
+from smoothdino_jax.evaluation.predictors import Smoothed, Vanilla, averages
+from smoothdino_jax.metrics import NYU, Protocol, frame_metrics
 from smoothdino_jax.models.adapters import AdapterConfig
 
 
@@ -108,10 +111,10 @@ def test_a_second_evaluation_compiles_nothing(tiny_model, frames):
     lanes = Lanes(frames, [np.arange(0, 5)], warmup=1)
     evaluate({"model": tiny_model}, lanes)
     graph, _ = nnx.split({"model": tiny_model})
-    before = _compiled(graph)._cache_size()
-    other = nnx.merge(*nnx.split(tiny_model))
-    evaluate({"model": other}, lanes)
-    assert _compiled(graph)._cache_size() == before == 1
+    step = _compiled(graph, (("model", Smoothed("model")),), ("frame",), Protocol())
+    assert step._cache_size() == 1
+    evaluate({"model": nnx.merge(*nnx.split(tiny_model))}, lanes)
+    assert step._cache_size() == 1
 
 
 def test_equal_frozen_parts_are_shared_and_others_are_not(tiny_model):
@@ -147,7 +150,7 @@ def test_evaluation_prints_a_table_and_writes_metrics_and_pictures(workdir, caps
         assert row["ms_per_frame"] > 0
         assert row["frames"] == 5
     printed = capsys.readouterr().out
-    assert table(rows) in printed
+    assert terminal_table(rows) in printed
     for kind in ("png", "mp4", "gif"):
         assert (workdir / f"eval/comparison.{kind}").stat().st_size > 1000
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from smoothdino_jax import losses
-from smoothdino_jax.metrics import Sums, frame_metrics
+from smoothdino_jax.metrics.frames import DEFINITIONS, counts, frame_metrics
 from smoothdino_jax.models.vit import Features
 
 # One frame of four pixels, one of them without a reading. Errors: +1, -1, +4 m.
@@ -20,6 +20,7 @@ def test_frame_metrics_by_hand():
     assert values["mse"] == pytest.approx((1 + 1 + 16) / 3)
     assert values["rmse"] == pytest.approx(6**0.5)
     assert values["abs_rel"] == pytest.approx((1 + 0.5 + 1) / 3)
+    assert values["sq_rel"] == pytest.approx((1 / 1 + 1 / 2 + 16 / 4) / 3)
     assert values["log10"] == pytest.approx(np.log10(2))
     assert values["delta1"] == values["delta2"] == 0.0
     assert values["delta3"] == 0.0  # every ratio is 2, and 1.25³ = 1.953
@@ -39,30 +40,68 @@ def test_a_global_scale_costs_no_silog():
     assert float(values["abs_rel"][0]) == pytest.approx(0.3, rel=1e-4)
 
 
-def test_sums_average_over_frames_not_pixels():
-    truth = jnp.stack([TRUTH[0], jnp.full((2, 2), 3.0)])
-    prediction = jnp.stack([PREDICTION[0], jnp.full((2, 2), 5.0)])
-    means = Sums.zero().add(prediction, truth, jnp.array([True, True])).means()
-    assert means["mse"] == pytest.approx((6 + 4) / 2)
-    assert means["frames"] == 2
+def test_frame_metrics_are_the_formulas_in_numpy():
+    rng = np.random.default_rng(1)
+    truth = rng.uniform(0.5, 9, (3, 12, 16)).astype(np.float32)
+    prediction = (truth * rng.uniform(0.6, 1.7, truth.shape)).astype(np.float32)
+    truth[rng.random(truth.shape) < 0.3] = 0
+    values = frame_metrics(jnp.asarray(prediction), jnp.asarray(truth))
+    for k in range(3):
+        t, p = (array[k][truth[k] > 0].astype(np.float64) for array in (truth, prediction))
+        log = np.log(p / t)
+        expected = {
+            "mse": ((p - t) ** 2).mean(),
+            "rmse": np.sqrt(((p - t) ** 2).mean()),
+            "abs_rel": (abs(p - t) / t).mean(),
+            "sq_rel": ((p - t) ** 2 / t).mean(),
+            "log10": abs(np.log10(p / t)).mean(),
+            "silog": 100 * log.std(),
+            "delta1": (np.maximum(p / t, t / p) < 1.25).mean(),
+            "delta2": (np.maximum(p / t, t / p) < 1.25**2).mean(),
+            "delta3": (np.maximum(p / t, t / p) < 1.25**3).mean(),
+        }
+        assert {name: float(value[k]) for name, value in values.items()} == pytest.approx(expected, rel=1e-5)
 
 
-def test_sums_leave_out_uncounted_frames_and_count_empty_ones():
-    truth = jnp.stack([TRUTH[0], TRUTH[0], jnp.zeros((2, 2))])
-    prediction = jnp.stack([PREDICTION[0], jnp.full((2, 2), jnp.nan), PREDICTION[0]])
-    means = Sums.zero().add(prediction, truth, jnp.array([True, False, True])).means()
-    assert means["mse"] == pytest.approx(6)
-    assert (means["frames"], means["empty"]) == (1, 1)
+def test_every_frame_metric_is_defined():
+    assert list(frame_metrics(PREDICTION, TRUTH)) == list(DEFINITIONS)
 
 
-def test_nan_in_a_prediction_is_not_averaged_away():
-    prediction = PREDICTION.at[0, 0, 0].set(jnp.nan)
-    assert np.isnan(Sums.zero().add(prediction, TRUTH, jnp.array([True])).means()["mse"])
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_one_broken_pixel_leaves_no_metric_of_its_frame(broken):
+    truth = jnp.concatenate([TRUTH, TRUTH])
+    prediction = jnp.concatenate([PREDICTION.at[0, 0, 1].set(broken), PREDICTION])
+    intact = frame_metrics(PREDICTION, TRUTH)
+    for name, value in frame_metrics(prediction, truth).items():
+        assert np.isnan(value[0]), name
+        assert value[1] == intact[name][0], name
 
 
-def test_nothing_evaluated_is_an_error():
-    with pytest.raises(ValueError, match="no frame"):
-        Sums.zero().add(PREDICTION, jnp.zeros_like(TRUTH), jnp.array([True])).means()
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_what_is_predicted_where_there_is_no_reading_is_ignored(broken):
+    prediction = PREDICTION.at[0, 1, 1].set(broken)
+    assert frame_metrics(prediction, TRUTH) == frame_metrics(PREDICTION, TRUTH)
+
+
+def test_a_frame_without_readings_has_no_metric():
+    assert all(np.isnan(value[0]) for value in frame_metrics(PREDICTION, jnp.zeros_like(TRUTH)).values())
+
+
+def test_predictions_below_a_millimetre_count_as_one_in_logarithms_and_ratios_alone():
+    values = frame_metrics(jnp.array([[[-2.0, 0.0]]]), jnp.array([[[1.0, 1.0]]]))
+    assert float(values["mse"][0]) == pytest.approx((9 + 1) / 2)
+    assert float(values["abs_rel"][0]) == pytest.approx((3 + 1) / 2)
+    assert float(values["log10"][0]) == pytest.approx(3)  # 1 mm against 1 m
+    assert float(values["silog"][0]) == pytest.approx(0, abs=1e-3)
+    assert float(values["delta3"][0]) == 0
+
+
+def test_counts_of_pixels_and_of_broken_ones():
+    truth = jnp.concatenate([TRUTH, jnp.zeros_like(TRUTH)])
+    broken = jnp.array([[jnp.nan, jnp.inf], [1.0, jnp.nan]])  # the last one has no truth
+    found = counts(jnp.stack([broken, broken]), truth)
+    assert found["pixels"].tolist() == [3, 0]
+    assert found["nonfinite"].tolist() == [2, 0]
 
 
 def test_losses_by_hand():

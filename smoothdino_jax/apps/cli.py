@@ -7,10 +7,11 @@ import sys
 from collections.abc import Sequence
 
 from smoothdino_jax.apps import convert, data, video
+from smoothdino_jax.apps.report import command as report
 from smoothdino_jax.data.frames import DataError
 
 # In the order of `smoothdino --help`.
-_COMMANDS = (convert, data, video)
+_COMMANDS = (convert, data, video, report)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,7 +1,11 @@
-"""Behind `eval.py`: a table of models on the validation split, `metrics.json`, and pictures."""
+"""Behind `eval.py`: models compared on the validation split, in tables, files and pictures."""
 
+import dataclasses
+import datetime
 import json
 import math
+import shlex
+import sys
 from pathlib import Path
 
 import cv2
@@ -9,27 +13,23 @@ import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
+from smoothdino_jax.apps import eval_tables
 from smoothdino_jax.apps.figures import Comparison
+from smoothdino_jax.apps.machine import device_name, versions
 from smoothdino_jax.apps.video_io import VideoWriter, write_gif
 from smoothdino_jax.data import ClipSource, DataError
-from smoothdino_jax.evaluation import Lanes, evaluate, milliseconds_per_frame, share_frozen, streams
-from smoothdino_jax.experiment import check_config, open_data, trainable_parts, working_size
+from smoothdino_jax.evaluation import Lanes, add_costs, capture, make_rows, measure, plain, share_frozen, streams
+from smoothdino_jax.evaluation.clip import Clip
+from smoothdino_jax.evaluation.cost import device_peak_mib, latency, parameters
+from smoothdino_jax.evaluation.predictors import ABLATIONS, Predictor, Smoothed, Vanilla, averages
+from smoothdino_jax.evaluation.rows import VERSION
+from smoothdino_jax.experiment import check_config, open_data, working_size
+from smoothdino_jax.metrics import Protocol
 from smoothdino_jax.models.smoothdino import SmoothDINO
 from smoothdino_jax.weights.folder import load
 
-_COLUMNS = {
-    "mse": "MSE [m²]",
-    "rmse": "RMSE [m]",
-    "abs_rel": "AbsRel",
-    "log10": "log10",
-    "delta1": "δ1",
-    "delta2": "δ2",
-    "delta3": "δ3",
-    "silog": "SILog",
-    "ms_per_frame": "ms/frame",
-    "frames": "frames",
-}
 _PICTURE_FRAMES = 48
+_PACKAGES = ("smoothdino-jax", "jax", "jaxlib", "flax", "numpy")
 
 
 def evaluate_workdir(config: ConfigDict, workdir: Path) -> list[dict]:
@@ -37,9 +37,11 @@ def evaluate_workdir(config: ConfigDict, workdir: Path) -> list[dict]:
 
     Args:
         config: the one the run was trained with.
-        workdir: of `train.py`. `metrics.json` in its folder `eval` is written into it: a list of rows with `name`, the
-            metrics of `metrics.frame_metrics`, `frames`, `empty`, `ms_per_frame` (one stream, median) and
-            `model`, the folder. With `eval.pictures` also `comparison.png`, `.mp4` and `.gif`.
+        workdir: of `train.py`; without a model in it, the checkpoints alone are compared. Into its folder `eval` are
+            written: `metrics.json`, a list of rows as `evaluation.make_rows` describes them; the same as
+            `metrics.csv`; `table.md`, for a paper; `frames.csv`, every metric of every frame; `run.json`, with what and
+            on what this was made. With `eval.pictures` also `comparison.png`, `.mp4` and `.gif`, and `clip.npz`, which
+            `smoothdino report` draws from.
 
     Returns:
         The rows.
@@ -48,54 +50,62 @@ def evaluate_workdir(config: ConfigDict, workdir: Path) -> list[dict]:
         DataError, WeightsError, ValueError: bad input, before anything is evaluated.
     """
     check_config(config)
-    folders = _checkpoints(config.eval.checkpoints)
+    protocol = _protocol(config)
+    paths = _checkpoints(config.eval.checkpoints)
     source, split = open_data(config)
     frames = ClipSource(source, split.validation, working_size(config), config.data.cache_bytes)
-    models, folders = _models(config, workdir, folders)
-    warmup = config.eval.warmup if "adapter" in trainable_parts(config) else 0
+    models, folders = _models(config, workdir, paths)
+    predictors = _predictors(config, models)
     paths = streams(source, split.validation)
     if not 0 <= config.eval.picture_stream < len(paths):
         raise ValueError(f"eval.picture_stream={config.eval.picture_stream}: the streams are 0 to {len(paths) - 1}")
-    lanes = Lanes(frames, paths, config.eval.batch_size, warmup, config.eval.frames)
-    results = evaluate(models, lanes, progress="evaluating")
+    adapted = any(model.adapter is not None for model in models.values())
+    lanes = Lanes(
+        frames,
+        paths,
+        config.eval.batch_size,
+        # Without an adapter there is no past, and the first frame of a stream is as good as any.
+        config.eval.warmup if adapted else 0,
+        config.eval.frames,
+        native_truth=config.eval.native_truth,
+        others=config.ablations,
+    )
+    shown = paths[config.eval.picture_stream][:_PICTURE_FRAMES]
+    records = measure(
+        models, predictors, lanes, groups=tuple(config.eval.measures), protocol=protocol, progress="evaluating"
+    )
+    rows = make_rows(records, predictors, folders, resamples=config.eval.resamples)
+    images = np.stack([frames.frame(position).image for position in shown])
+    for name, taken in latency(models, images, config.eval.timing_frames, progress="timing").items():
+        row = next(row for row in rows if row["name"] == name)
+        add_costs(row, taken, parameters(models[name]), device_peak_mib())
+    rows = plain(rows)
 
-    clip = [frames.frame(position) for position in paths[config.eval.picture_stream][:_PICTURE_FRAMES]]
-    images = np.stack([frame.image for frame in clip])
-    latency = milliseconds_per_frame(models, images, config.eval.timing_frames)
-    rows = [
-        {"name": name} | results[name] | {"ms_per_frame": latency[name], "model": str(folders[name])} for name in models
-    ]
-    print(table(rows))
     folder = workdir / config.eval.folder
     folder.mkdir(parents=True, exist_ok=True)
+    table = eval_tables.terminal_table(rows)
+    print(table)
+    _print_remarks(rows)
     (folder / "metrics.json").write_text(json.dumps(rows, indent=2) + "\n")
-    print(f"\n{folder / 'metrics.json'}")
+    eval_tables.write_csv(rows, folder / "metrics.csv")
+    (folder / "table.md").write_text(eval_tables.paper_table(rows) + "\n\n" + table + "\n")
+    records.write_csv(folder / "frames.csv")
+    (folder / "run.json").write_text(json.dumps(_run(config, len(records.frames), rows, protocol), indent=2) + "\n")
+    written = ["metrics.json", "metrics.csv", "table.md", "frames.csv", "run.json"]
     if config.eval.pictures:
-        shown = {name: models[name] for name in ("vanilla", config.eval.name) if name in models}
-        for path in _pictures(shown, images, np.stack([frame.depth for frame in clip]), folder):
-            print(path)
+        own = config.eval.name if config.eval.name in models else list(models)[-1]
+        clip = capture({name: models[name] for name in dict.fromkeys([next(iter(models)), own])}, frames, shown)
+        clip.save(folder / "clip.npz")
+        written += ["clip.npz", *_pictures(clip, folder)]
+    print(f"\n{folder}: {', '.join(written)}")
+    if config.eval.pictures:
+        print(f"`smoothdino report {workdir}` makes one page of it")
     return rows
 
 
-def table(rows: list[dict]) -> str:
-    """The rows as a Markdown table, with the change of the MSE against the first row."""
-    header = ["model", *_COLUMNS.values(), f"MSE vs {rows[0]['name']}"]
-    lines = [header, ["---"] + ["---:"] * (len(header) - 1)]
-    for row in rows:
-        cells = [row["name"]]
-        for name in _COLUMNS:
-            value = row[name]
-            cells.append(str(value) if isinstance(value, int) else f"{value:.{2 if value >= 10 else 4}f}")
-        cells.append(f"{100 * (row['mse'] / rows[0]['mse'] - 1):+.1f} %")
-        lines.append(cells)
-    widths = [max(len(line[k]) for line in lines) for k in range(len(header))]
-
-    def cell(text, k):
-        if set(text) <= set("-:"):
-            return "-" * (widths[k] - 1) + text[-1]
-        return text.ljust(widths[k]) if k == 0 else text.rjust(widths[k])
-
-    return "\n".join("| " + " | ".join(cell(text, k) for k, text in enumerate(line)) + " |" for line in lines)
+def _protocol(config: ConfigDict) -> Protocol:
+    fields = config.eval
+    return Protocol(fields.min_depth, fields.max_depth or math.inf, fields.crop)
 
 
 def _checkpoints(text: str) -> dict[str, str]:
@@ -111,42 +121,93 @@ def _checkpoints(text: str) -> dict[str, str]:
 
 
 def _models(config: ConfigDict, workdir: Path, folders: dict[str, str]):
-    if not (workdir / "model").exists():
-        raise DataError(f"{workdir} holds no trained model: let train.py with this --workdir finish first")
-    own = load(workdir / "model", dtype=config.model.dtype)
-    models: dict[str, SmoothDINO] = {"vanilla": own.vanilla()}
-    paths = {"vanilla": workdir / "model"}
+    models: dict[str, SmoothDINO] = {}
     for name, folder in folders.items():
-        if name in ("vanilla", config.eval.name):
+        if name in ("vanilla", config.eval.name) or "/" in name:
             raise ValueError(f"eval.checkpoints: the name {name!r} is taken")
-        models[name], paths[name] = load(folder, dtype=config.model.dtype), folder
-    if own.adapter is not None:
-        models[config.eval.name], paths[config.eval.name] = own, workdir / "model"
+        models[name] = load(folder, dtype=config.model.dtype)
+    if (workdir / "model").exists():
+        own = load(workdir / "model", dtype=config.model.dtype)
+        models, paths = {"vanilla": own.vanilla()} | models, {"vanilla": workdir / "model"} | folders
+        if own.adapter is not None:
+            models[config.eval.name], paths[config.eval.name] = own, workdir / "model"
+    elif folders:
+        first = next(iter(folders))
+        models, paths = {"vanilla": models[first].vanilla()} | models, {"vanilla": folders[first]} | folders
+    else:
+        raise DataError(
+            f"{workdir} holds no trained model: let train.py with this --workdir finish first, or name models with "
+            "--config.eval.checkpoints=name=folder,name=folder"
+        )
     share_frozen(models)
     return models, paths
 
 
-def _pictures(models: dict[str, SmoothDINO], images: np.ndarray, truth: np.ndarray, folder: Path):
-    """Draws one scene: the frame in the middle as a picture, all of them as a film."""
-    valid = truth[truth > 0]
+def _predictors(config: ConfigDict, models: dict[str, SmoothDINO]) -> dict[str, Predictor]:
+    predictors: dict[str, Predictor] = {
+        name: Vanilla(name) if model.adapter is None else Smoothed(name) for name, model in models.items()
+    }
+    if config.ablations:
+        smoothed = [name for name, predictor in predictors.items() if isinstance(predictor, Smoothed)]
+        if not smoothed:
+            raise ValueError("--config.ablations: none of the models has an adapter to be denied its past")
+        predictors |= {f"{smoothed[-1]}/{how}": Smoothed(smoothed[-1], how) for how in ABLATIONS}
+        predictors |= averages("vanilla")
+    return predictors
+
+
+def _print_remarks(rows: list[dict]) -> None:
+    """What the table's numbers leave out."""
+    first = rows[0]
+    if first["empty"]:
+        print(f"\n{first['empty']} frame(s) without any reading that counts are left out")
+    for row in rows:
+        if row["nonfinite"]:
+            print(f"\n{row['name']}: {row['nonfinite']} frame(s) with NaN or infinite predictions, so it has no means")
+    reasons: dict[str, list[str]] = {}
+    for metric, why in first["missing"].items():
+        reasons.setdefault(why, []).append(metric)
+    for why, metrics in reasons.items():
+        print(f"\nnot measured, {why}: {', '.join(metrics)}")
+    if first["mse_ci"] is None and first["scenes"] < 2:
+        print("\nno confidence intervals: they resample scenes, and this is one")
+
+
+def _run(config: ConfigDict, frames: int, rows: list[dict], protocol: Protocol) -> dict:
+    fields = json.loads(config.to_json_best_effort())
+    return plain(
+        {
+            "version": VERSION,
+            "command": shlex.join(["python", *sys.argv]),
+            "date": datetime.date.today().isoformat(),
+            "device": device_name(),
+            "versions": versions(_PACKAGES),
+            "data": {
+                "source": fields["data"]["source"]["name"],
+                "split": fields["data"]["split"]["how"],
+                "scenes": rows[0]["scenes"],
+                "frames": frames,
+            },
+            "protocol": dataclasses.asdict(protocol),
+            "config": fields,
+        }
+    )
+
+
+def _pictures(clip: Clip, folder: Path) -> list[str]:
+    """Draws the clip: the frame in the middle as a picture, all of them as a film."""
+    valid = clip.truth[clip.truth > 0]
     near, far = np.percentile(valid, [1, 99]) if len(valid) else (0.0, 10.0)
     range_ = math.floor(near), max(math.ceil(far), math.floor(near) + 1)
-    states = {name: model.init_state(images[:1]) for name, model in models.items() if model.adapter}
-    canvas = Comparison(images.shape[1:3], tuple(models), range_, error_range=1.0)
+    canvas = Comparison(clip.image.shape[1:3], tuple(clip.predictions), range_, error_range=1.0)
     drawn = []
-    for image, depth in tqdm(zip(images, truth, strict=True), "drawing", len(images), leave=False, disable=None):
-        predictions = {}
-        for name, model in models.items():
-            if name in states:
-                prediction, states[name] = model.step(image[None], states[name])
-            else:
-                prediction = model(image[None])
-            predictions[name] = np.asarray(prediction[0])
-        drawn.append(canvas.draw(image, depth, predictions))
-    paths = [folder / f"comparison.{kind}" for kind in ("png", "mp4", "gif")]
-    cv2.imwrite(str(paths[0]), cv2.cvtColor(drawn[len(drawn) // 2], cv2.COLOR_RGB2BGR))
-    with VideoWriter(paths[1], fps=10) as video:
+    for k in tqdm(range(len(clip.frames)), "drawing", leave=False, disable=None):
+        depths = {name: depth[k] for name, depth in clip.predictions.items()}
+        drawn.append(canvas.draw(clip.image[k], clip.truth[k], depths))
+    names = [f"comparison.{kind}" for kind in ("png", "mp4", "gif")]
+    cv2.imwrite(str(folder / names[0]), cv2.cvtColor(drawn[len(drawn) // 2], cv2.COLOR_RGB2BGR))
+    with VideoWriter(folder / names[1], fps=10) as video:
         for picture in drawn:
             video.write(picture)
-    write_gif(paths[2], drawn[::2], fps=5)
-    return paths
+    write_gif(folder / names[2], drawn[::2], fps=5)
+    return names

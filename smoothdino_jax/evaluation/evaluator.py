@@ -1,114 +1,55 @@
-"""Evaluation: scenes streamed in order through one jitted step, all models side by side.
+"""The evaluator: predictors and their metrics in one compiled program per frame.
 
 Models on the same frozen encoder are encoded once per frame, whatever their number, so further rows cost an
-adapter and a decoding each.
+adapter and a decoding each. Metrics run on the device too, and what they say stays there until the end: the host only
+reads frames.
 """
 
 import functools
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
-import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from tqdm import tqdm
 
-from smoothdino_jax.data import ClipSource, DataError, FrameSource, runs
-from smoothdino_jax.metrics import Sums
+from smoothdino_jax.evaluation.lanes import Lanes
+from smoothdino_jax.evaluation.predictors import Frames, Predictor, Smoothed, Vanilla
+from smoothdino_jax.evaluation.records import Records
+from smoothdino_jax.metrics import (
+    DEFINITIONS,
+    Pair,
+    Protocol,
+    View,
+    frame_counts,
+    frame_metrics,
+    scale_metrics,
+    sharpness_metrics,
+    temporal_metrics,
+)
+from smoothdino_jax.models.dpt import resize_depth
 from smoothdino_jax.models.smoothdino import SmoothDINO
 
-
-def streams(source: FrameSource, clips: np.ndarray) -> list[np.ndarray]:
-    """Joins overlapping clips into the streams they were cut from.
-
-    A frame follows another where some clip says so, and nowhere else: with clips drawn at random, a stream
-    ends where the next clip went to the other side of the split. Single frames (T = 1) join where they are
-    consecutive frames of one scene.
-
-    Args:
-        source: what the positions are of.
-        clips: `(N, T)` positions.
-
-    Returns:
-        Arrays of positions in temporal order.
-    """
-    if clips.shape[1] == 1:
-        return [np.array(run) for run in runs(source, clips)]
-    following = dict(zip(clips[:, :-1].ravel().tolist(), clips[:, 1:].ravel().tolist(), strict=True))
-    joined = []
-    for start in sorted(following.keys() - set(following.values())):
-        stream = [start]
-        while stream[-1] in following:
-            stream.append(following[stream[-1]])
-        joined.append(np.array(stream))
-    return joined
+GROUPS = ("frame", "scale", "sharpness", "temporal")
+_AHEAD = 2  # steps given to the device beyond the one it is at
 
 
-class Lanes:
-    """Streams laid end to end in a few lanes that advance together: random access to their batches.
+class Carry(NamedTuple):
+    """What the evaluation of a stream remembers.
 
-    Args:
-        frames: where frames come from, at the working size.
-        streams: arrays of positions.
-        lanes: how many streams run side by side.
-        warmup: frames at the start of each stream that run without being counted.
-        limit: how many frames to stream, about; 0 for all. The start of every stream, or of evenly spaced
-            ones where there are too many of them.
-
-    Raises:
-        DataError: no stream is longer than the warm-up.
+    Attributes:
+        states: row -> its predictor's state.
+        last: `View` of the frame before, its predictions with a leading axis of rows; () without temporal metrics.
     """
 
-    def __init__(
-        self,
-        frames: ClipSource,
-        streams: Sequence[np.ndarray],
-        lanes: int = 1,
-        warmup: int = 0,
-        limit: int = 0,
-    ):
-        streams = [stream for stream in streams if len(stream) > warmup]
-        if limit and streams:
-            few = min(len(streams), max(1, limit // (warmup + 1)))
-            streams = [streams[k] for k in np.linspace(0, len(streams) - 1, few).round().astype(int)]
-            streams = [stream[: max(warmup + 1, limit // few)] for stream in streams]
-        if not streams:
-            raise DataError(f"nothing to evaluate: no stream is longer than the {warmup} frame(s) of warm-up")
-        self.frames = frames
-        filled: list[list[tuple[int, bool, bool]]] = [[] for _ in range(min(lanes, len(streams)))]
-        for stream in sorted(streams, key=len, reverse=True):
-            shortest = min(filled, key=len)
-            shortest += [(int(at), k == 0, k >= warmup) for k, at in enumerate(stream)]
-        length = max(map(len, filled))
-        # A lane that is through repeats its last frame, uncounted.
-        self.table = [lane + [(lane[-1][0], False, False)] * (length - len(lane)) for lane in filled]
-
-    def __len__(self) -> int:
-        return len(self.table[0])
-
-    def __getitem__(self, step: int) -> dict[str, np.ndarray]:
-        """`image` `(B, H, W, 3)`, `depth` `(B, H, W)`, `fresh` and `counted` `(B,)`."""
-        positions, fresh, counted = zip(*(lane[step] for lane in self.table), strict=True)
-        frames = [self.frames.frame(position) for position in positions]
-        if len(sizes := {frame.depth.shape for frame in frames}) > 1:
-            raise DataError(f"frames of different sizes (height, width): {sorted(sizes)}. Set data.size.")
-        return {
-            "image": np.stack([frame.image for frame in frames]),
-            "depth": np.stack([frame.depth for frame in frames]),
-            "fresh": np.array(fresh),
-            "counted": np.array(counted),
-        }
-
-    def batches(self, threads: int = 2) -> Iterator[dict[str, np.ndarray]]:
-        """The batches in order, read ahead in threads."""
-        options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
-        return iter(grain.MapDataset.source(self).to_iter_dataset(options))
+    states: dict
+    last: View | tuple[()]
 
 
 def evaluate(models: dict[str, SmoothDINO], lanes: Lanes, *, progress: str = "") -> dict[str, dict]:
-    """Streams all frames through all models.
+    """Streams all frames through all models and averages their per-frame metrics.
 
     Args:
         models: row name -> model; one without an adapter predicts frame by frame.
@@ -116,51 +57,158 @@ def evaluate(models: dict[str, SmoothDINO], lanes: Lanes, *, progress: str = "")
         progress: label of a progress bar; "" for none.
 
     Returns:
-        Row name -> metrics of `metrics.Sums.means`.
+        Row name -> what `Records.means` says.
 
     Raises:
         DataError: a frame can't be read.
         ValueError: no frame has a depth reading.
     """
+    predictors = {name: Smoothed(name) if model.adapter else Vanilla(name) for name, model in models.items()}
+    records = measure(models, predictors, lanes, groups=("frame",), progress=progress)
+    return {name: records.means(name) for name in models}
+
+
+def measure(
+    models: dict[str, SmoothDINO],
+    predictors: dict[str, Predictor],
+    lanes: Lanes,
+    *,
+    groups: Sequence[str] = GROUPS,
+    protocol: Protocol = Protocol(),  # noqa: B008, it is frozen
+    progress: str = "",
+) -> Records:
+    """Streams all frames through all predictors and measures every frame.
+
+    Args:
+        models: what the predictors name.
+        predictors: row name -> predictor.
+        lanes: what to stream; with `others` where a predictor needs them.
+        groups: some of `GROUPS`.
+        protocol: which of the truth's pixels count.
+        progress: label of a progress bar; "" for none.
+
+    Returns:
+        Records of the counted frames, by position.
+
+    Raises:
+        DataError: a frame can't be read.
+        ValueError: an unknown group.
+    """
+    if unknown := set(groups) - set(GROUPS):
+        raise ValueError(f"no metrics {', '.join(sorted(unknown))}: there are {', '.join(GROUPS)}")
     graph, weights = nnx.split(models)
-    step = _compiled(graph)
+    step = _compiled(graph, tuple(predictors.items()), tuple(groups), protocol)
     # Where the weights are, or the second batch would compile again for committed inputs.
     place = functools.partial(jax.device_put, device=jax.tree.leaves(weights)[0].sharding)
-    sums = place({name: Sums.zero() for name in models})
-    states = None
+    carry = pose = None
+    measured = []
     for batch in tqdm(
         lanes.batches(), progress, len(lanes), unit="step", disable=None if progress else True, leave=False
     ):
-        if states is None:
-            image = batch["image"]
-            states = place({name: model.init_state(image) for name, model in models.items() if model.adapter})
-        states, sums = step(weights, states, sums, batch)
-    return {name: total.means() for name, total in sums.items()}
+        if carry is None:
+            carry = place(_start(models, predictors, batch, "temporal" in groups))
+        batch.pop("counted")
+        motion = _motion(pose, batch["pose"], batch["fresh"])
+        pose = batch.pop("pose")
+        carry, values = step(weights, carry, batch | {"motion": motion})
+        measured.append(values)
+        jax.block_until_ready(measured[max(0, len(measured) - 1 - _AHEAD)])
+    return _records(jax.device_get(measured), tuple(predictors), lanes)
 
 
 @functools.lru_cache(maxsize=4)
-def _compiled(graph):
+def _compiled(graph, predictors, groups, protocol):
     """The step for models of this structure: one validation must not compile what the last one did."""
-    return jax.jit(functools.partial(_step, graph), donate_argnums=(1, 2))
+    return jax.jit(functools.partial(_step, graph, predictors, groups, protocol), donate_argnums=1)
 
 
-def _step(graph, weights, states, sums, batch):
-    images, depth = batch["image"], batch["depth"]
-    models = nnx.merge(graph, weights)
-    encoded = {}  # models that share an encoder share this; which ones do is known while tracing
-    new_states, new_sums = {}, {}
-    for name, model in models.items():
-        key = id(model.encoder)
-        if key not in encoded:
-            encoded[key] = model.encode(images)
-        if model.adapter is None:
-            prediction = model.decode(encoded[key], images.shape[1:3])
-        else:
-            state = states[name]
-            state = state._replace(fresh=state.fresh | batch["fresh"])
-            prediction, new_states[name] = model.advance(encoded[key], images, state)
-        new_sums[name] = sums[name].add(prediction, depth, batch["counted"])
-    return new_states, new_sums
+def _step(graph, predictors, groups, protocol, weights, carry, batch):
+    frames = Frames(nnx.merge(graph, weights), batch["image"], batch["fresh"], batch.get("other"))
+    made = {name: predictor(frames, carry.states[name]) for name, predictor in predictors}
+    states = {name: state for name, (_, state) in made.items()}
+    truth = protocol.restrict(batch["depth"])
+    predictions = jnp.stack([_at_size(depth, truth.shape[1:]) for depth, _ in made.values()])
+    predictions = protocol.clamp(predictions)
+
+    last = ()
+    if "temporal" in groups:
+        image = batch["image"]
+        if image.shape[1:3] != truth.shape[1:]:
+            image = jax.image.resize(image.astype(jnp.float32), (*truth.shape, 3), "linear")
+        last = View(predictions, truth, image)
+
+    def of_row(row):
+        prediction, before = row
+        values = frame_counts(prediction, truth)
+        if "frame" in groups:
+            values |= frame_metrics(prediction, truth)
+        if "scale" in groups:
+            values |= scale_metrics(prediction, truth)
+        if "sharpness" in groups:
+            values |= sharpness_metrics(prediction, truth)
+        if "temporal" in groups:
+            # A stream's first frame has no past: without truth and motion, nothing is defined.
+            known = jnp.where(batch["fresh"][:, None, None], 0.0, carry.last.truth)
+            previous = carry.last._replace(prediction=before, truth=known)
+            current = last._replace(prediction=prediction)
+            values |= temporal_metrics(Pair(previous, current, batch["motion"], batch["intrinsics"]))
+        return values
+
+    # One after the other, not side by side: compiled once for all rows, and no more memory than one needs.
+    before = carry.last.prediction if "temporal" in groups else predictions
+    values = jax.lax.map(of_row, (predictions, before))
+    nothing = jnp.full(truth.shape[0], jnp.nan)
+    for part in ("dx", "dy", "response"):
+        found = [getattr(state.shift, part) if hasattr(state, "shift") else nothing for state in states.values()]
+        values[part] = jnp.stack(found)
+    return Carry(states, last), values
+
+
+def _at_size(depth, size):
+    return depth if depth.shape[1:] == tuple(size) else resize_depth(depth, size)
+
+
+def _start(models, predictors, batch, temporal):
+    image, depth = batch["image"], batch["depth"]
+    states = {name: predictor.init(models, image) for name, predictor in predictors.items()}
+    if not temporal:
+        return Carry(states, ())
+    dtype = image.dtype if image.shape[1:3] == depth.shape[1:] else jnp.float32
+    return Carry(
+        states,
+        View(jnp.zeros((len(predictors), *depth.shape)), jnp.zeros(depth.shape), jnp.zeros((*depth.shape, 3), dtype)),
+    )
+
+
+def _motion(before: np.ndarray | None, now: np.ndarray, fresh: np.ndarray) -> np.ndarray:
+    """From the previous camera's coordinates to the current one's; in float64, poses may be far from the origin."""
+    if before is None:
+        return np.full(now.shape, np.nan, np.float32)
+    known = ~fresh & np.isfinite(before).all((1, 2)) & np.isfinite(now).all((1, 2))
+    motion = np.full(now.shape, np.nan)
+    motion[known] = np.linalg.inv(now[known]) @ before[known]
+    return motion.astype(np.float32)
+
+
+def _records(measured: list[dict], predictors: tuple[str, ...], lanes: Lanes) -> Records:
+    counted = np.array([[entry[2] for entry in lane] for lane in lanes.table]).T  # (steps, lanes)
+    positions = np.array([[entry[0] for entry in lane] for lane in lanes.table]).T[counted]
+    order = np.argsort(positions, kind="stable")
+    # JAX sorts the names of a dict; people don't.
+    names = ("pixels", "nonfinite", *(name for name in DEFINITIONS if name in measured[0]), "dx", "dy", "response")
+    # (steps, rows, lanes) to (rows, steps, lanes), of which the counted frames.
+    columns = {
+        name: np.moveaxis(np.stack([values[name] for values in measured]), 1, 0)[:, counted][:, order] for name in names
+    }
+    scenes = np.empty(len(positions), object)
+    numbers = np.empty(len(positions), np.int64)
+    ordered = positions[order]
+    for scene, where in lanes.frames.source.scenes.items():
+        inside = (ordered >= where.start) & (ordered < where.stop)
+        scenes[inside] = scene
+        numbers[inside] = lanes.frames.source.indices(scene)[ordered[inside] - where.start]
+    rows = {name: {column: values[k] for column, values in columns.items()} for k, name in enumerate(predictors)}
+    return Records(scenes.astype(str), numbers, rows)
 
 
 def share_frozen(models: dict[str, SmoothDINO]) -> None:
@@ -182,30 +230,3 @@ def _same(a: nnx.Module, b: nnx.Module) -> bool:
         return False
     leaves = zip(jax.tree.leaves(nnx.state(a)), jax.tree.leaves(nnx.state(b)), strict=True)
     return all(bool(jnp.array_equal(x, y)) for x, y in leaves)
-
-
-def milliseconds_per_frame(models: dict[str, SmoothDINO], frames: np.ndarray, rounds: int) -> dict[str, float]:
-    """Latency of a single stream: median over `rounds` after warm-up, the models taking turns.
-
-    Args:
-        models: row name -> model.
-        frames: `(N, H, W, 3)` uint8, of one scene in order; used again and again.
-        rounds: timed frames per model.
-    """
-    runs = {}
-    for name, model in models.items():
-        if model.adapter is None:
-            runs[name] = jax.jit(lambda model, images, state: (model(images), state)), model, None
-        else:
-            step = jax.jit(lambda model, images, state: model.step(images, state))
-            runs[name] = step, model, model.init_state(frames[:1])
-    times = {name: [] for name in models}
-    warmup = 2
-    for k in range(warmup + rounds):
-        images = frames[k % len(frames)][None]
-        for name, (step, model, state) in runs.items():
-            start = time.perf_counter()
-            _, state = jax.block_until_ready(step(model, images, state))
-            times[name].append(1e3 * (time.perf_counter() - start))
-            runs[name] = step, model, state
-    return {name: float(np.median(series[warmup:])) for name, series in times.items()}

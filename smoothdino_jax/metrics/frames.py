@@ -1,92 +1,85 @@
-"""Metrics of metric depth: sums and counts on the device, fetched once.
+"""Metrics of metric depth, frame by frame.
 
 Every metric is computed per frame over the pixels with a reading, then averaged over frames, as the NYU toolbox
 does. For frames without gaps the mean of MSE over frames is the paper's MSE over all pixels.
 """
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
-NAMES = ("mse", "rmse", "abs_rel", "log10", "delta1", "delta2", "delta3", "silog")
+from smoothdino_jax.metrics.definitions import Definition
+from smoothdino_jax.metrics.masks import masked_mean, nan_where_broken
+
+DEFINITIONS = {
+    "mse": Definition("MSE", "m²", "lower", "Mean squared error."),
+    "rmse": Definition("RMSE", "m", "lower", "Root of the mean squared error of a frame (Eigen et al. 2014)."),
+    "abs_rel": Definition("AbsRel", "", "lower", "Mean of |error| / truth (Eigen et al. 2014)."),
+    "sq_rel": Definition("SqRel", "m", "lower", "Mean of error² / truth (Eigen et al. 2014)."),
+    "log10": Definition("log10", "", "lower", "Mean difference of the decimal logarithms (Saxena et al. 2009)."),
+    "silog": Definition(
+        "SILog", "", "lower", "100 times the standard deviation of the log error of a frame (KITTI); blind to scale."
+    ),
+    "delta1": Definition(
+        "δ1", "", "higher", "Share of pixels off by a factor below 1.25, either way (Ladický et al. 2014)."
+    ),
+    "delta2": Definition("δ2", "", "higher", "Share of pixels off by a factor below 1.25² = 1.5625."),
+    "delta3": Definition("δ3", "", "higher", "Share of pixels off by a factor below 1.25³ = 1.953."),
+}
+
+
+_LEAST = 1e-3  # metres; what predictions count as in logarithms and ratios, at least
 
 
 def frame_metrics(prediction: Float[Array, "b h w"], truth: Float[Array, "b h w"]) -> dict[str, Float[Array, "b"]]:
-    """Metrics of each frame; NaN where a frame has no valid pixel.
+    """Metrics of each frame; NaN where a frame has no valid pixel, or a valid one whose prediction is not finite.
 
     With p the prediction, t the truth in metres, d = ln p - ln t, and means over the pixels with t > 0
     (Eigen et al., "Depth Map Prediction from a Single Image", 2014; SILog as the KITTI benchmark scales it):
 
     * `mse` = mean (p - t)², m²; `rmse` = its root, m
-    * `abs_rel` = mean |p - t| / t
+    * `abs_rel` = mean |p - t| / t; `sq_rel` = mean (p - t)² / t, m
     * `log10` = mean |log10 p - log10 t|
-    * `delta1` … `delta3` = share of pixels with max(p/t, t/p) < 1.25, 1.25², 1.25³
     * `silog` = 100 √(mean d² - (mean d)²)
+    * `delta1` … `delta3` = share of pixels with max(p/t, t/p) < 1.25, 1.25², 1.25³
+
+    Logarithms and ratios take predictions below 1 mm, zero and negative ones too, for 1 mm; the other metrics take
+    them as they are.
 
     Args:
         prediction: `(B, H, W)` metres.
         truth: `(B, H, W)` metres, 0 where there is no reading.
     """
     valid = truth > 0
-    count = valid.sum((1, 2))
-
-    def mean(values):
-        # 0 / 0 gives the NaN that marks a frame without any reading.
-        return jnp.where(valid, values, 0.0).sum((1, 2)) / count
-
     target = jnp.where(valid, truth, 1.0)
-    positive = jnp.maximum(prediction, 1e-3)  # the logarithms need it; the depth head never goes below
+    positive = jnp.maximum(prediction, _LEAST)
     error = prediction - target
     log = jnp.log(positive) - jnp.log(target)
     ratio = jnp.maximum(positive / target, target / positive)
-    squared = mean(jnp.square(error))
-    centred = log - mean(log)[:, None, None]
-    return {
+    squared = masked_mean(jnp.square(error), valid)
+    centred = log - masked_mean(log, valid)[:, None, None]
+    metrics = {
         "mse": squared,
         "rmse": jnp.sqrt(squared),
-        "abs_rel": mean(jnp.abs(error) / target),
-        "log10": mean(jnp.abs(log)) / jnp.log(10.0),
-        "delta1": mean((ratio < 1.25).astype(jnp.float32)),
-        "delta2": mean((ratio < 1.25**2).astype(jnp.float32)),
-        "delta3": mean((ratio < 1.25**3).astype(jnp.float32)),
-        "silog": 100 * jnp.sqrt(mean(jnp.square(centred))),
+        "abs_rel": masked_mean(jnp.abs(error) / target, valid),
+        "sq_rel": masked_mean(jnp.square(error) / target, valid),
+        "log10": masked_mean(jnp.abs(log), valid) / jnp.log(10.0),
+        "silog": 100 * jnp.sqrt(masked_mean(jnp.square(centred), valid)),
+        **{f"delta{k}": masked_mean((ratio < 1.25**k).astype(jnp.float32), valid) for k in (1, 2, 3)},
     }
+    return nan_where_broken(metrics, prediction, truth)
 
 
-class Sums(NamedTuple):
-    """Running sums over frames.
+def counts(prediction: Float[Array, "b h w"], truth: Float[Array, "b h w"]) -> dict[str, Int[Array, "b"]]:
+    """What the metrics of each frame rest on, int32.
 
-    Attributes:
-        totals: metric name -> sum over the counted frames.
-        frames: number of frames counted.
-        empty: number of frames left out because no pixel of the truth has a reading.
+    * `pixels`: how many have a truth
+    * `nonfinite`: how many of these have a prediction that is NaN or infinite
+
+    Args:
+        prediction: `(B, H, W)` metres.
+        truth: `(B, H, W)` metres, 0 where there is no reading.
     """
-
-    totals: dict[str, Array]
-    frames: Array
-    empty: Array
-
-    @classmethod
-    def zero(cls) -> "Sums":
-        """Nothing counted yet."""
-        return cls({name: jnp.zeros(()) for name in NAMES}, jnp.zeros((), int), jnp.zeros((), int))
-
-    def add(self, prediction: Float[Array, "b h w"], truth: Float[Array, "b h w"], counted: Bool[Array, "b"]) -> "Sums":
-        """Adds the frames where `counted` is True. NaN in a prediction stays NaN in the sums."""
-        readings = (truth > 0).any((1, 2))
-        use = counted & readings
-        values = frame_metrics(prediction, truth)
-        totals = {name: self.totals[name] + jnp.where(use, values[name], 0.0).sum() for name in NAMES}
-        return Sums(totals, self.frames + use.sum(), self.empty + (counted & ~readings).sum())
-
-    def means(self) -> dict[str, float | int]:
-        """Means over frames with `frames` and `empty`, on the host."""
-        totals, frames, empty = jax.device_get(self)
-        if frames == 0:
-            raise ValueError("no frame with a depth reading was evaluated")
-        return {name: float(totals[name] / frames) for name in NAMES} | {
-            "frames": int(frames),
-            "empty": int(empty),
-        }
+    valid = truth > 0
+    broken = valid & ~jnp.isfinite(prediction)
+    return {"pixels": valid.sum((1, 2), dtype=jnp.int32), "nonfinite": broken.sum((1, 2), dtype=jnp.int32)}

@@ -1,0 +1,200 @@
+"""What an evaluation says in words, computed from its rows, with no more certainty than they have.
+
+A mean that is lower by chance is not a finding: whether a change differs from none is read from its interval, and what
+has no interval is said as a number alone.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from smoothdino_jax.metrics import Definition
+
+Interval = Callable[[str, str], tuple[float, float] | None]
+# Shares of the gain that remain when the past is made useless.
+_MOST, _HALF, _LITTLE = 0.9, 0.5, 0.1
+_FEW_SCENES = 20  # with these, a nominal 95 % covers about 92 % (see `evaluation.bootstrap`)
+
+
+def percent(change: float) -> str:
+    """A relative change, -0.17 -> "17 % lower"."""
+    if _same(change):
+        return "the same to 0.1 %"
+    return f"{_number(abs(100 * change))} % {'lower' if change < 0 else 'higher'}"
+
+
+def headline(rows: Sequence[dict], smoothed: dict | None) -> str:
+    """One sentence: the model's MSE against the frozen model's, and whether that can be told from no change.
+
+    Args:
+        rows: of the evaluation, the first is the frozen model.
+        smoothed: the row in question; None where there is none.
+    """
+    first = rows[0]
+    if smoothed is None:
+        return f"Only {first['name']} was evaluated: there is nothing to compare it with."
+    if smoothed["mse_change"] is None:
+        return f"The MSE of {smoothed['name']} or of {first['name']} is undefined, so there is no result."
+    name, change, scenes = smoothed["name"], smoothed["mse_change"], _scenes(smoothed)
+    told = f"The MSE of {name} is {percent(change)} {'as' if _same(change) else 'than'} {first['name']}’s"
+    interval = smoothed["mse_change_ci"]
+    if interval is None:
+        return f"{told} on {scenes}. There is no interval, so whether it is chance is not known."
+    low, high = interval
+    if low <= 0 <= high:
+        return f"{told} on {scenes}, but its interval ({_interval(interval)}) includes no change: it may be chance."
+    return f"{told} on {scenes} (interval {_interval(interval)})."
+
+
+def findings(
+    rows: Sequence[dict],
+    smoothed: dict | None,
+    definitions: Mapping[str, Definition],
+    interval: Interval = lambda name, against: None,
+) -> list[str]:
+    """What else has to be said of the model: against other rows, in other metrics, and what it costs.
+
+    Args:
+        rows: of the evaluation, the first is the frozen model.
+        smoothed: the row in question; None where there is none.
+        definitions: of the metrics.
+        interval: of the relative change of the MSE, by the names of a row and of the one it is compared with.
+
+    Returns:
+        Sentences, none where nothing can be said.
+    """
+    if smoothed is None or smoothed["mse"] is None or rows[0]["mse"] is None:
+        return []
+    told = [_against(row, smoothed, interval) for row in rows[1:] if row["kind"] == "model" and row is not smoothed]
+    averages = [row for row in rows if row["kind"] == "average" and row["mse"] is not None]
+    if averages:
+        best = min(averages, key=lambda row: row["mse"])
+        told.append(
+            _against(best, smoothed, interval, f"{best['name']}, the best of {len(averages)} averages over time")
+        )
+    prefix = smoothed["name"] + "/"
+    ablations = [row for row in rows if row["kind"] == "ablation" and row["name"].startswith(prefix)]
+    told += [_without(row, rows[0], smoothed, row["name"].removeprefix(prefix)) for row in ablations]
+    told += [_others(rows[0], smoothed, definitions), _cost(rows[0], smoothed)]
+    return [sentence for sentence in told if sentence]
+
+
+def warnings(rows: Sequence[dict]) -> list[str]:
+    """What weakens the numbers: frames that are not in the means, predictions that are no depth, few scenes."""
+    told = []
+    if empty := max(row["empty"] for row in rows):
+        total = empty + max(row["frames"] for row in rows)
+        told.append(f"Left out, because the truth has no reading: {empty:,} of {total:,} frames.")
+    scenes = rows[0]["scenes"]
+    if scenes < _FEW_SCENES and any(row["mse_change_ci"] for row in rows):
+        told.append(f"The intervals are over {_counted(scenes, 'scene')}: with so few, they are likely too narrow.")
+    for row in rows:
+        if row["nonfinite"]:
+            told.append(
+                f"{row['name']}: the prediction of {_counted(row['nonfinite'], 'frame')} has pixels that are NaN or "
+                "infinite. Means over its frames are undefined."
+            )
+    return told
+
+
+def gaps(rows: Sequence[dict]) -> list[str]:
+    """Which metrics no frame has a value of, and why; and which only a part of the frames has."""
+    reasons: dict[str, dict[str, None]] = {}
+    for row in rows:
+        for metric, reason in (row["missing"] or {}).items():
+            reasons.setdefault(reason, {})[metric] = None
+        for metric, count in (row["counts"] or {}).items():
+            if count < row["frames"]:
+                reasons.setdefault(f"on {count:,} of {row['frames']:,} frames alone", {})[metric] = None
+    return [f"{', '.join(metrics)}: {reason}" for reason, metrics in reasons.items()]
+
+
+def _against(row: dict, smoothed: dict, interval: Interval, called: str = "") -> str:
+    if row["mse"] is None or not row["mse"]:
+        return ""
+    change, between = smoothed["mse"] / row["mse"] - 1, interval(smoothed["name"], row["name"])
+    told = (
+        f"{percent(change)} {'as' if _same(change) else 'than'} that of {called or row['name']} ({row['mse']:.4f} m²)"
+    )
+    sentence = f"The MSE of {smoothed['name']} ({smoothed['mse']:.4f} m²) is {told}"
+    if between is None:
+        return f"{sentence}; no interval."
+    if between[0] <= 0 <= between[1]:
+        return f"{sentence}; the interval ({_interval(between)}) includes no difference."
+    return f"{sentence}, interval {_interval(between)}."
+
+
+def _without(row: dict, first: dict, smoothed: dict, what: str) -> str:
+    """What remains of the gain when the past is taken away, as the row does."""
+    gain = first["mse"] - smoothed["mse"]
+    interval = smoothed["mse_change_ci"]
+    if row["mse"] is None or gain <= 0 or (interval and interval[1] >= 0):
+        return ""  # no gain, or none for sure, that a past could have made
+    share = (first["mse"] - row["mse"]) / gain
+    remains = (
+        f"{100 * share:.0f} % of the gain over {first['name']} remains" if share > 0 else "nothing of the gain remains"
+    )
+    done = {
+        "shuffled": "a shuffled past",
+        "current": "the current frame in place of the past",
+        "first_frame": "the lack of any past",
+    }.get(what)
+    if done is None:
+        return f"{row['name']}: {remains}."
+    if share >= _MOST:
+        return f"The gain survives {done} ({remains}): most of it is not the past."
+    if share >= _HALF:
+        return f"With {done}, {remains}: more than half of it is not the past."
+    if share >= _LITTLE:
+        return f"With {done}, {remains}: it depends on the past in good part."
+    if share >= 0:
+        return f"With {done}, {remains}: nearly all of it depends on the right past."
+    return f"With {done} it is worse than {first['name']}: the model relies on its past being right."
+
+
+def _others(first: dict, smoothed: dict, definitions: Mapping[str, Definition]) -> str:
+    """How many metrics are better, and which are worse."""
+    better, worse = [], []
+    for name, definition in definitions.items():
+        ours, other = smoothed.get(name), first.get(name)
+        if not definition.better or ours is None or not other or _same(ours / other - 1):
+            continue
+        improved = (ours < other) == (definition.better == "lower")
+        (better if improved else worse).append(f"{definition.label} {percent(ours / other - 1)}")
+    if not better and not worse:
+        return ""
+    total = len(better) + len(worse)
+    if not worse:
+        return f"All {total} metrics that differ from {first['name']}’s are better."
+    return (
+        f"Of {total} metrics that differ from {first['name']}’s, {len(better)} are better; worse: {'; '.join(worse)}."
+    )
+
+
+def _cost(first: dict, smoothed: dict) -> str:
+    ours, other = smoothed.get("ms_per_frame"), first.get("ms_per_frame")
+    if not ours or not other:
+        return ""
+    return f"A frame takes {ours:.3g} ms, {first['name']} {other:.3g} ms ({ours / other:.2f} times)."
+
+
+def _same(change: float) -> bool:
+    return abs(change) < 5e-4
+
+
+def _interval(interval: Sequence[float]) -> str:
+    low, high = sorted(interval)
+    if (low < 0) == (high < 0):
+        small, large = sorted((abs(low), abs(high)))
+        return f"{_number(100 * small)} to {_number(100 * large)} % {'lower' if low < 0 else 'higher'}"
+    return f"{_number(100 * -low)} % lower to {_number(100 * high)} % higher"
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if round(abs(value), 1) >= 10 else f"{value:.1f}"
+
+
+def _scenes(row: dict) -> str:
+    return f"{_counted(row['frames'], 'frame')} of {_counted(row['scenes'], 'scene')}"
+
+
+def _counted(count: int, name: str) -> str:
+    return f"{count:,} {name}" + "s" * (count != 1)

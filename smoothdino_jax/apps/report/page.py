@@ -1,0 +1,175 @@
+"""The report: one HTML file that needs nothing else, so that it can be mailed, archived and opened from a disk.
+
+Style, script, figures and the player's frames are all inside. A content security policy in the file forbids it to load
+anything, and to run any script but its own.
+"""
+
+import base64
+import hashlib
+import importlib.metadata
+import importlib.resources
+import os
+import re
+import shlex
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from smoothdino_jax.apps.report import player
+from smoothdino_jax.apps.report.drawings import drawings, write_figures
+from smoothdino_jax.apps.report.findings import findings, gaps, headline, warnings
+from smoothdino_jax.apps.report.reading import Evaluation, read_evaluation
+from smoothdino_jax.apps.report.tables import flattened, metric_names, metric_tables, scenes_table, summary
+from smoothdino_jax.data.frames import DataError
+from smoothdino_jax.metrics import DEFINITIONS
+
+MARKER = '<meta name="generator" content="smoothdino report">'
+
+
+def make_report(
+    workdir: Path, output: Path, folder: str = "eval", *, figures: Path | None = None, overwrite: bool = False
+) -> Path:
+    """Writes the report of an evaluation.
+
+    Args:
+        workdir: of `train.py` and `eval.py`.
+        output: HTML file to write, whole or not at all. An earlier report there is replaced.
+        folder: within `workdir`, that `eval.py` wrote.
+        figures: folder to write each figure to as a PNG too; None for none.
+        overwrite: replace `output` even if it is no report.
+
+    Returns:
+        `output`.
+
+    Raises:
+        DataError: no evaluation that can be read, or a file that can't be written or must not be replaced.
+    """
+    workdir, output = Path(workdir), Path(output)
+    _check_replaceable(output, overwrite)
+    evaluation = read_evaluation(workdir, folder)
+    found = list(drawings(evaluation))
+    page = render(evaluation, [drawing.embedded() for drawing in found])
+    _write(output, page)
+    if figures is not None:
+        try:
+            write_figures(found, Path(figures))
+        except OSError as error:
+            raise DataError(f"the figures can't be written to {figures}: {error.strerror or error}") from None
+    return output
+
+
+def render(evaluation: Evaluation, figures: list[dict]) -> str:
+    """The page.
+
+    Args:
+        evaluation: what it tells of.
+        figures: of `Drawing.embedded`.
+    """
+    rows, smoothed, run = evaluation.rows, evaluation.smoothed, evaluation.run
+    tables, scenes = metric_tables(rows, DEFINITIONS), scenes_table(evaluation)
+    played = player.player(evaluation)
+    contents = [
+        ("summary", "Result"),
+        *[("player", "Player")] * bool(played),
+        *[("figures", "Figures")] * bool(figures),
+    ]
+    contents += [(table.key, table.title) for table in tables]
+    contents += [*[("scenes", "Scenes")] * bool(scenes), ("rows", "Rows"), ("metrics", "Metrics"), ("how", "Method")]
+    script = _resource("report.js")
+    named = metric_names(rows, DEFINITIONS)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["tight"] = _tight
+    text = environment.from_string(_resource("report.html.j2")).render(
+        title=f"SmoothDINO: evaluation of {evaluation.workdir.resolve().name}",
+        facts=_facts(evaluation),
+        headline=headline(rows, smoothed),
+        findings=findings(rows, smoothed, DEFINITIONS, evaluation.change_interval),
+        warnings=warnings(rows),
+        absent=evaluation.absent,
+        contents=contents,
+        summary=summary(evaluation),
+        player=played,
+        figures=figures,
+        tables=tables,
+        gaps=gaps(rows),
+        scenes=scenes,
+        rows=[(row["name"], f"{row['what']} [{row['kind']}, {row['model']}]") for row in rows],
+        metrics=[(name, definition) for name, definition in DEFINITIONS.items() if name in named],
+        how=_how(run),
+        commands=_commands(evaluation),
+        versions=list(run.get("versions", {}).items()),
+        config=flattened(evaluation.config_of_run),
+        footer=f"Made by smoothdino report (smoothdino-jax {importlib.metadata.version('smoothdino-jax')}) "
+        f"from {evaluation.workdir / evaluation.folder}.",
+        style=Markup(_resource("report.css")),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+    return text.strip() + "\n"
+
+
+def _tight(sentence: str) -> str:
+    """Keeps a number and its unit on one line."""
+    return re.sub(r"(?<=\d) (?=(?:%|m²|ms)(?!\w))", "\N{NO-BREAK SPACE}", sentence)
+
+
+def _facts(evaluation: Evaluation) -> list[str]:
+    run, row = evaluation.run, evaluation.rows[0]
+    facts = [f"{row['frames']:,} frames of {row['scenes']:,} scenes"]
+    if source := run.get("data", {}).get("source"):
+        facts.insert(0, str(source))
+    if run.get("device"):
+        facts.append(str(run["device"]))
+    if run.get("date"):
+        facts.append(str(run["date"]).replace("T", " ")[:16])  # to the minute
+    return facts
+
+
+def _how(run: dict) -> list[tuple[str, str]]:
+    told = [(name, str(run[name])) for name in ("date", "device") if run.get(name)]
+    for part in ("data", "protocol"):
+        told += [(name, value.strip("'")) for name, value in flattened(run.get(part, {}), f"{part}.")]
+    return told
+
+
+def _commands(evaluation: Evaluation) -> list[str]:
+    commands = []
+    if command := evaluation.run.get("command"):
+        commands.append(command if command.startswith("python") else f"python {command}")
+    folder = "" if evaluation.folder == "eval" else f" --folder {shlex.quote(evaluation.folder)}"
+    return [*commands, f"smoothdino report {shlex.quote(str(evaluation.workdir))}{folder}"]
+
+
+def _resource(name: str) -> str:
+    return importlib.resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _check_replaceable(output: Path, overwrite: bool) -> None:
+    """A slip of `-o` must not cost somebody's file."""
+    if output.is_dir():
+        raise DataError(f"{output} is a folder: give the name of a file")
+    if overwrite or not output.exists():
+        return
+    try:
+        with output.open("rb") as file:
+            ours = MARKER.encode() in file.read(1024)
+    except OSError as error:
+        raise DataError(f"{output} exists and can't be read: {error.strerror or error}") from None
+    if not ours:
+        raise DataError(f"{output} exists and is no report: choose another name, or add --overwrite")
+
+
+def _write(output: Path, page: str) -> None:
+    part = output.with_name(f".{output.name}.{os.getpid()}.part")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            part.write_text(page, encoding="utf-8")
+            part.replace(output)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(f"{output} can't be written: {error.strerror or error}") from None

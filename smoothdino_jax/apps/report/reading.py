@@ -1,0 +1,246 @@
+"""Reads what training and `eval.py` left in a WORKDIR, and says plainly what is not there.
+
+Without `metrics.json` there is nothing to report. All else adds to a report: what is absent is left out, with the
+reason in `Evaluation.absent`. A file that is there but can't be read is an error: it should not pass for absent.
+"""
+
+import csv
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Shaped
+
+from smoothdino_jax.data.frames import DataError
+from smoothdino_jax.evaluation.bootstrap import bootstrap_change
+from smoothdino_jax.evaluation.clip import Clip
+from smoothdino_jax.evaluation.rows import VERSION
+
+FIELDS = ("name", "kind", "what", "model", "frames", "scenes", "empty", "nonfinite", "counts", "missing")
+FIELDS += ("mse", "mse_ci", "mse_change", "mse_change_ci")
+_LABELS = ("row", "scene")
+_COUNTS = ("frame", "pixels", "nonfinite")
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """An evaluation and the training it is of.
+
+    Attributes:
+        workdir: the run's folder.
+        folder: within it, of the evaluation.
+        rows: of `metrics.json`, the first is what the others are compared with.
+        frames: row name -> column -> `(F,)` values of `frames.csv`: `scene` str, `frame`, `pixels` and `nonfinite` int,
+            the others float with NaN where undefined; empty where there is no such file.
+        run: how it was measured (command, date, device, versions, config, data, protocol); empty where unknown.
+        clip: what pictures are drawn from.
+        logs: row name -> lines of that model's `log.jsonl`, where it is found.
+        config: of the training.
+        absent: what is left out of a report and why, sentences.
+    """
+
+    workdir: Path
+    folder: str
+    rows: list[dict]
+    frames: dict[str, dict[str, Shaped[np.ndarray, "f"]]]
+    run: dict
+    clip: Clip | None
+    logs: dict[str, list[dict]]
+    config: dict
+    absent: list[str]
+
+    @property
+    def smoothed(self) -> dict | None:
+        """The row of the run's own model; None where the evaluation has only the frozen one."""
+        name = self.config_of_run.get("eval", {}).get("name", "adapter")
+        models = [row for row in self.rows[1:] if row["kind"] == "model"]
+        return next((row for row in models if row["name"] == name), models[-1] if models else None)
+
+    @property
+    def config_of_run(self) -> dict:
+        """The whole configuration: of the evaluation where it was kept, else of the training."""
+        return self.run.get("config") or self.config
+
+    def change_interval(self, name: str, against: str) -> tuple[float, float] | None:
+        """95 % interval of the relative change of one row's MSE against another's, over the scenes (bootstrap).
+
+        Args:
+            name: of the row.
+            against: name of the row that it is compared with.
+
+        Returns:
+            Low and high, -0.1: 10 % lower; None without `frames.csv`, with fewer than two scenes, or where an MSE is
+            undefined.
+        """
+        if not self.frames:
+            return None
+        ours, other = self.frames[name], self.frames[against]
+        use = ours["pixels"] > 0
+        if not (np.isfinite(ours["mse"][use]).all() and np.isfinite(other["mse"][use]).all()):
+            return None
+        return bootstrap_change(ours["mse"][use], other["mse"][use], ours["scene"][use])
+
+
+def read_evaluation(workdir: Path, folder: str = "eval") -> Evaluation:
+    """Reads WORKDIR.
+
+    Args:
+        workdir: of `train.py` and `eval.py`.
+        folder: that `eval.py` wrote within it (`config.eval.folder`).
+
+    Raises:
+        DataError: no evaluation, one of an older version, or a file that can't be read.
+    """
+    workdir = Path(workdir)
+    evaluation = workdir / folder
+    if not workdir.is_dir():
+        raise DataError(f"{workdir} is no folder: give the --workdir of train.py and eval.py")
+    if not (evaluation / "metrics.json").is_file():
+        raise DataError(_no_evaluation(workdir, folder))
+    rows, absent = read_rows(evaluation / "metrics.json"), []
+    frames = {}
+    if (evaluation / "frames.csv").is_file():
+        frames = read_frames(evaluation / "frames.csv")
+        if unknown := sorted({row["name"] for row in rows} - frames.keys()):
+            raise DataError(f"{evaluation / 'frames.csv'} lacks the rows {', '.join(unknown)}: run eval.py again")
+    else:
+        absent.append(f"{folder}/frames.csv is missing: no table of scenes, and no figure that shows single frames.")
+    run = {}
+    if (evaluation / "run.json").is_file():
+        run = _read_object(evaluation / "run.json")
+        _check_version(evaluation / "run.json", run)
+    else:
+        absent.append(f"{folder}/run.json is missing: the command, the versions and the data are not known.")
+    clip = None
+    if (evaluation / "clip.npz").is_file():
+        clip = Clip.load(evaluation / "clip.npz")
+    else:
+        absent.append(f"{folder}/clip.npz is missing: no pictures and no player (eval.py with eval.pictures=False).")
+    config = _read_object(workdir / "config.json") if (workdir / "config.json").is_file() else {}
+    if not (config or run.get("config")):
+        absent.append("config.json is missing: the configuration is not known.")
+    found = Evaluation(workdir, folder, rows, frames, run, clip, {}, config, absent)
+    found.logs.update(_read_logs(found))
+    if not found.logs:
+        absent.append("log.jsonl is missing: no curves of the training.")
+    return found
+
+
+def read_rows(path: Path) -> list[dict]:
+    """The rows of a `metrics.json`; numbers that are not finite become None.
+
+    Raises:
+        DataError: no JSON, no rows, rows of another version, or rows that lack fields.
+    """
+    rows = _read_json(path)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise DataError(f"{path} holds no list of rows: {_AGAIN}")
+    if not rows:
+        raise DataError(f"{path} has no rows: {_AGAIN}")
+    for row in rows:
+        _check_version(path, row)
+        if lacking := [field for field in FIELDS if field not in row]:
+            name = row.get("name", "a row without a name")
+            raise DataError(f"{path}: {name} lacks {', '.join(lacking)}: {_AGAIN}")
+    names = [row["name"] for row in rows]
+    if len(set(names)) < len(names):
+        raise DataError(f"{path} names a row twice ({', '.join(names)}): {_AGAIN}")
+    return rows
+
+
+def read_frames(path: Path) -> dict[str, dict[str, Shaped[np.ndarray, "f"]]]:
+    """The columns of a `frames.csv` by row name, see `Evaluation.frames`.
+
+    Raises:
+        DataError: columns that lack, or a cell that is no number.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            header, *lines = csv.reader(file)
+    except (OSError, ValueError, csv.Error) as error:  # of UTF-8 too; and of a file without a line
+        raise DataError(f"{path} can't be read ({error}): {_AGAIN}") from None
+    if lacking := [name for name in (*_LABELS, *_COUNTS) if name not in header]:
+        raise DataError(f"{path} has no column {', '.join(lacking)}: {_AGAIN}")
+    rows = {}
+    for number, line in enumerate(lines, 2):
+        if len(line) != len(header):
+            raise DataError(f"{path}, line {number}: {len(line)} cells under {len(header)} columns: {_AGAIN}")
+        rows.setdefault(line[header.index("row")], []).append(line)
+    try:
+        return {row: _columns(header, cells) for row, cells in rows.items()}
+    except ValueError as error:
+        raise DataError(f"{path} has a cell that is no number ({error}): {_AGAIN}") from None
+
+
+_AGAIN = "run eval.py again"
+
+
+def _columns(header: list[str], lines: list[list[str]]) -> dict[str, Shaped[np.ndarray, "f"]]:
+    columns = {name: cells for name, cells in zip(header, zip(*lines, strict=True), strict=True) if name != "row"}
+    numbers = {name: np.array([float(cell or "nan") for cell in columns[name]]) for name in columns if name != "scene"}
+    counts = {name: np.array([int(float(cell)) for cell in columns[name]]) for name in _COUNTS}
+    return {"scene": np.array(columns["scene"])} | numbers | counts
+
+
+def _read_json(path: Path):
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda _: None)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} can't be read as JSON ({error}): {_AGAIN}") from None
+
+
+def _read_object(path: Path) -> dict:
+    found = _read_json(path)
+    if not isinstance(found, dict):
+        raise DataError(f"{path} holds no JSON object: {_AGAIN}")
+    return found
+
+
+def _read_logs(found: Evaluation) -> dict[str, list[dict]]:
+    main = found.smoothed["name"] if found.smoothed else found.rows[0]["name"]
+    paths = {main: found.workdir / "log.jsonl"}
+    for row in found.rows[1:]:
+        # A training writes its log beside its model.
+        path = Path(row["model"]).parent / "log.jsonl"
+        if row["kind"] == "model" and all(path.resolve() != other.resolve() for other in paths.values()):
+            paths.setdefault(row["name"], path)
+    return {name: _read_log(path) for name, path in paths.items() if path.is_file()}
+
+
+def _read_log(path: Path) -> list[dict]:
+    lines = []
+    texts = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    for number, line in enumerate(texts, 1):
+        try:
+            entry = json.loads(line, parse_constant=lambda _: None)
+        except ValueError:
+            if number == len(texts):
+                break  # a training that was killed leaves its last line torn
+            entry = None
+        if not isinstance(entry, dict) or "step" not in entry:
+            raise DataError(f"{path}, line {number} is no line of a training's log: mend or remove it")
+        lines.append(entry)
+    return lines
+
+
+def _check_version(path: Path, found: dict) -> None:
+    version = found.get("version")
+    if version != VERSION:
+        told = "without a version" if version is None else f"in version {version}"
+        raise DataError(
+            f"{path} was written {told}, by {'a newer' if _newer(version) else 'an older'} eval.py; this report reads "
+            f"version {VERSION}: {'update smoothdino-jax' if _newer(version) else _AGAIN}"
+        )
+
+
+def _newer(version) -> bool:
+    return isinstance(version, int) and version > VERSION
+
+
+def _no_evaluation(workdir: Path, folder: str) -> str:
+    others = sorted(path.parent.name for path in workdir.glob("*/metrics.json"))
+    if others:
+        return f"{workdir} has no {folder}/metrics.json, but {', '.join(others)}: give --folder {others[0]}"
+    command = f"python eval.py --config=CONFIG --workdir={workdir}"
+    return f"{workdir} has no {folder}/metrics.json: evaluate first, with {command}"

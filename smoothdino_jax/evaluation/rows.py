@@ -1,0 +1,150 @@
+"""Rows of `metrics.json`: means, intervals and costs of each predictor."""
+
+import math
+from collections.abc import Mapping, Sequence
+from os import PathLike
+
+import numpy as np
+
+from smoothdino_jax.evaluation.bootstrap import bootstrap_change, bootstrap_mean
+from smoothdino_jax.evaluation.cost import Latency
+from smoothdino_jax.evaluation.predictors import ABLATIONS, Average, Predictor, Smoothed
+from smoothdino_jax.evaluation.records import Records
+
+VERSION = 2
+"""Of `metrics.json` and `run.json`; raised when a field changes its meaning."""
+
+_COSTS = (
+    "ms_per_frame",
+    "ms_p95",
+    "ms_parts",
+    "parameters",
+    "parameters_adapter",
+    "flops",
+    "xla_mib",
+    "device_peak_mib",
+)
+
+
+def make_rows(
+    records: Records,
+    predictors: Mapping[str, Predictor],
+    folders: Mapping[str, str | PathLike],
+    *,
+    resamples: int = 2000,
+) -> list[dict]:
+    """A row per predictor; the first is what the others are compared with.
+
+    Args:
+        records: of these predictors.
+        predictors: row name -> predictor.
+        folders: model name -> where it was loaded from.
+        resamples: for the bootstrap over scenes; 0 for no intervals.
+
+    Returns:
+        Dicts with `version`, `name`, `kind` ("model", "ablation" or "average"), `what` (one sentence), `model` (its
+        folder), everything of `Records.means`, `missing` (metric -> why no frame has a value), `mse_ci`,
+        `mse_change` (0.1: 10 % above the first row) and `mse_change_ci` (95 %; None with fewer than two scenes), and
+        what a model costs, None until `add_costs`.
+
+    Raises:
+        ValueError: no frame has a reading.
+    """
+    first = next(iter(predictors))
+    scenes = records.scenes[records.usable(first)]
+    reference = records.rows[first]["mse"][records.usable(first)]
+    rows = []
+    for name, predictor in predictors.items():
+        means = records.means(name)
+        mse = records.rows[name]["mse"][records.usable(name)]
+        sound = bool(resamples) and math.isfinite(means["mse"]) and math.isfinite(rows[0]["mse"] if rows else 0.0)
+        rows.append(
+            {
+                "version": VERSION,
+                "name": name,
+                "kind": kind(predictor),
+                "what": describe(predictor),
+                "model": str(folders[predictor.model]),
+            }
+            | means
+            | {
+                "missing": _missing(records, name, means),
+                "mse_ci": bootstrap_mean(mse, scenes, resamples=resamples) if sound else None,
+                "mse_change": means["mse"] / rows[0]["mse"] - 1 if rows else 0.0,
+                "mse_change_ci": bootstrap_change(mse, reference, scenes, resamples=resamples)
+                if sound and rows
+                else None,
+            }
+            | dict.fromkeys(_COSTS)
+        )
+    return rows
+
+
+def add_costs(row: dict, latency: Latency, weights: tuple[int, int], peak_mib: float | None) -> None:
+    """Writes what a model costs into its row.
+
+    Args:
+        row: of `make_rows`.
+        latency: of a stream at batch 1.
+        weights: numbers of weights: of the whole model, of its adapter.
+        peak_mib: the device's peak over everything so far; None where it does not tell.
+    """
+    row |= {
+        "ms_per_frame": latency.median,
+        "ms_p95": latency.p95,
+        "ms_parts": dict(latency.parts),
+        "parameters": weights[0],
+        "parameters_adapter": weights[1],
+        "flops": latency.cost.flops,
+        "xla_mib": latency.cost.mib,
+        "device_peak_mib": peak_mib,
+    }
+
+
+def kind(predictor: Predictor) -> str:
+    """What sort of row a predictor makes."""
+    if isinstance(predictor, Average):
+        return "average"
+    return "ablation" if isinstance(predictor, Smoothed) and predictor.ablation else "model"
+
+
+def describe(predictor: Predictor) -> str:
+    """A predictor in a sentence."""
+    if isinstance(predictor, Average):
+        how = "exponential average" if predictor.exponential else "mean"
+        aligned = ", moved by the measured shift first" if predictor.aligned else ""
+        return f"{how} of the frozen model's depth over {predictor.frames} frames{aligned}"
+    if isinstance(predictor, Smoothed):
+        return ABLATIONS.get(predictor.ablation, "with its adapter, along the stream")
+    return "without an adapter, frame by frame"
+
+
+def plain(value):
+    """`value` as JSON can hold it: NaN and infinity become None, tuples lists."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _missing(records: Records, name: str, means: dict) -> dict[str, str]:
+    """Why a metric has no value in this row."""
+    found = {}
+    for metric in records.metrics:
+        if math.isfinite(means[metric]):
+            continue
+        if means["nonfinite"]:
+            found[metric] = f"{means['nonfinite']} frame(s) with NaN or infinite predictions"
+        elif metric in NEEDS_POSES:
+            found[metric] = "no two consecutive frames with poses and intrinsics"
+        elif metric == "flicker":
+            found[metric] = "no two consecutive frames"
+        else:
+            found[metric] = "no frame has a value"
+    return found
+
+
+NEEDS_POSES = ("tae_vda", "tae_zbuffer", "opw_fmnet", "opw_nvds", "consistency_px", "consistency_share")
