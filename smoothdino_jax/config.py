@@ -96,7 +96,7 @@ def default_config() -> ConfigDict:
     evaluation.min_depth = 0.0
     evaluation.max_depth = 0.0
     evaluation.crop = "none"
-    # Judge at the size that the depth was recorded in: predictions are resized to it, instead of the truth to data.size.
+    # Judge at the size that the depth was recorded in, to which predictions are resized, instead of at data.size.
     evaluation.native_truth = False
     evaluation.resamples = 2000  # of scenes, for the confidence intervals; 0 for none
     evaluation.timing_frames = 20  # for latency; its 95th percentile asks for more

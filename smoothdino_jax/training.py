@@ -28,6 +28,7 @@ from smoothdino_jax.data.pipeline import describe_batches
 from smoothdino_jax.evaluation import Lanes, evaluate, streams
 from smoothdino_jax.experiment import build_model, check_config, open_data, trainable_parts, working_size
 from smoothdino_jax.logs import Logs
+from smoothdino_jax.machine import provenance
 from smoothdino_jax.models.smoothdino import SmoothDINO
 from smoothdino_jax.monitor import Postfix, Watch
 from smoothdino_jax.optimizer import make_optimizer
@@ -54,8 +55,8 @@ class TrainState(NamedTuple):
 def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> SmoothDINO:
     """Trains, validates and saves; started again with the same workdir, goes on where it was.
 
-    WORKDIR gets `config.json`, `checkpoints/`, `log.jsonl`, `tensorboard/` and `model/`, a folder that
-    `smoothdino_jax.load` reads.
+    WORKDIR gets `config.json`, `run.json` (the command and what it ran on), `checkpoints/`, `log.jsonl`,
+    `tensorboard/` and `model/`, a folder that `smoothdino_jax.load` reads.
 
     Args:
         config: see `config.default_config`.
@@ -128,6 +129,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> SmoothDINO:
     if position is not None:
         iterator.set_state(position)
     (workdir / "config.json").write_text(config.to_json_best_effort(indent=2))
+    (workdir / "run.json").write_text(json.dumps(provenance(), indent=2) + "\n")
     logs = Logs(workdir, resume_at=int(state.step))
 
     def export(weights):

@@ -99,7 +99,7 @@ def test_models_of_one_structure_compile_once(model, frames):
         compiled.extend([event] if event.endswith("backend_compile_duration") else [])
 
     graph, weights = nnx.split(model)
-    other = nnx.merge(graph, jax.tree.map(np.negative, weights))
+    other = nnx.merge(graph, jax.tree.map(jnp.negative, weights))
     latency({"model": model}, frames, rounds=1)
     jax.monitoring.register_event_duration_secs_listener(listen)
     try:

@@ -149,10 +149,17 @@ def test_points_outside_leave_no_trace():
 
 def test_sampling_interpolates_between_the_four_neighbours():
     values = jnp.arange(15.0).reshape(1, 3, 5, 1)
-    pixels = jnp.array([[[[1.25, 1.5], [4.0, 2.0], [4.01, 0.0], [0.0, -0.01], [jnp.nan, 1.0]]] * 3])
+    found, inside = sample(values, jnp.broadcast_to(jnp.array([1.25, 1.5]), (1, 3, 5, 2)))
+    np.testing.assert_allclose(found, 1.25 + 5 * 1.5, rtol=1e-6)
+    assert inside.all()
+
+
+def test_the_picture_ends_half_a_pixel_beyond_the_outer_centres():
+    values = 1 + jnp.arange(15.0).reshape(1, 3, 5, 1)
+    pixels = jnp.array([[[[4.49, 2.0], [4.51, 0.0], [0.0, -0.49], [0.0, -0.51], [jnp.nan, 1.0]]] * 3])
     found, inside = sample(values, pixels)
-    assert found[0, 0, :, 0].tolist() == pytest.approx([1.25 + 5 * 1.5, 14, 0, 0, 0])
-    assert inside[0, 0].tolist() == [True, True, False, False, False]
+    assert found[0, 0, :, 0].tolist() == [15, 0, 1, 0, 0]
+    assert inside[0, 0].tolist() == [True, False, True, False, False]
 
 
 def test_sampling_meets_a_nan_only_where_it_has_weight():

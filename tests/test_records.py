@@ -9,8 +9,10 @@ import pytest
 
 from smoothdino_jax.evaluation import Records, make_rows, plain
 from smoothdino_jax.evaluation.predictors import Average, Smoothed, Vanilla
+from smoothdino_jax.models.adapters import AdapterConfig
 
 NAN = float("nan")
+ADAPTERS = {"v": AdapterConfig(8, memory="adapted"), "a": AdapterConfig.released(8)}
 
 
 def records(**changes):
@@ -31,7 +33,8 @@ def records(**changes):
 
 
 def rows(measured, **options):
-    return make_rows(measured, {"vanilla": Vanilla("v"), "adapter": Smoothed("a")}, {"v": "x", "a": "y"}, **options)
+    predictors = {"vanilla": Vanilla("v"), "adapter": Smoothed("a")}
+    return make_rows(measured, predictors, {"v": "x", "a": "y"}, adapters=ADAPTERS, **options)
 
 
 def test_means_are_over_frames_with_a_reading():
@@ -117,13 +120,21 @@ def test_no_intervals_are_made_of_one_scene_or_without_resamples():
 
 def test_kinds_and_sentences_of_rows():
     measured = records()
-    measured = Records(measured.scenes, measured.frames, {name: measured.rows["vanilla"] for name in "abc"})
+    measured = Records(measured.scenes, measured.frames, dict.fromkeys("abc", measured.rows["vanilla"]))
+    measured.rows["d"] = measured.rows["e"] = measured.rows["a"]
     predictors = {"a": Vanilla("v"), "b": Smoothed("v", "shuffled"), "c": Average("v", 3, True, True)}
-    made = make_rows(measured, predictors, {"v": "x"}, resamples=0)
-    assert [row["kind"] for row in made] == ["model", "ablation", "average"]
+    predictors |= {"d": Smoothed("v"), "e": Smoothed("a")}
+    made = make_rows(measured, predictors, {"v": "x", "a": "y"}, adapters=ADAPTERS, resamples=0)
+    assert [row["kind"] for row in made] == ["model", "ablation", "average", "model", "model"]
     assert "drawn at random" in made[1]["what"]
     assert made[2]["what"] == (
         "exponential average of the frozen model's depth over 3 frames, moved by the measured shift first"
+    )
+    assert made[3]["what"] == (
+        "an adapter that sees current, previous, shift, response, where the previous is its own last output"
+    )
+    assert made[4]["what"] == (
+        "an adapter that sees previous, shift; every weight started at zero, so that biases alone trained"
     )
 
 

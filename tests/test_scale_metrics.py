@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from smoothdino_jax.metrics.frames import frame_metrics
-from smoothdino_jax.metrics.scale import DEFINITIONS, median
+from smoothdino_jax.metrics.scale import DEFINITIONS
 from smoothdino_jax.metrics.scale import scale_metrics as traced
 
 scale_metrics = jax.jit(traced)
@@ -75,27 +75,6 @@ def test_a_median_below_zero_gives_no_scale_while_least_squares_does():
     assert np.isnan(values["scale_median"])
     assert np.isnan(values["mse_median_scaled"])
     assert values["scale_ls"] == -1
-
-
-@pytest.mark.parametrize("count", range(1, 10))
-def test_the_median_is_numpys_for_odd_and_even_numbers(count):
-    rng = np.random.default_rng(count)
-    # Few different values, so that some repeat; negative ones, and zero with both signs.
-    values = rng.choice(np.float32([-3.5, -1e-30, -0.0, 0.0, 0.1, 0.7, 2.0, 1e30]), (20, 3, 4))
-    valid = np.zeros((20, 12), bool)
-    for row in valid:
-        row[rng.choice(12, count, replace=False)] = True
-    valid = valid.reshape(20, 3, 4)
-    expected = [np.median(frame[mask]) for frame, mask in zip(values, valid, strict=True)]
-    assert median(jnp.asarray(values), jnp.asarray(valid)).tolist() == expected
-
-
-def test_the_median_is_numpys_at_full_size_and_under_map():
-    rng = np.random.default_rng(0)
-    values = rng.uniform(0, 10, (2, 1, 480, 640)).astype(np.float32)
-    valid = rng.random(values.shape) < 0.8
-    found = jax.jit(lambda values, valid: jax.lax.map(lambda row: median(*row), (values, valid)))(values, valid)
-    assert found[:, 0].tolist() == [np.median(values[k][valid[k]]) for k in range(2)]
 
 
 def test_frames_of_a_batch_are_measured_apart():

@@ -1,11 +1,8 @@
 """Behind `eval.py`: models compared on the validation split, in tables, files and pictures."""
 
 import dataclasses
-import datetime
 import json
 import math
-import shlex
-import sys
 from pathlib import Path
 
 import cv2
@@ -15,7 +12,6 @@ from tqdm import tqdm
 
 from smoothdino_jax.apps import eval_tables
 from smoothdino_jax.apps.figures import Comparison
-from smoothdino_jax.apps.machine import device_name, versions
 from smoothdino_jax.apps.video_io import VideoWriter, write_gif
 from smoothdino_jax.data import ClipSource, DataError
 from smoothdino_jax.evaluation import Lanes, add_costs, capture, make_rows, measure, plain, share_frozen, streams
@@ -24,12 +20,12 @@ from smoothdino_jax.evaluation.cost import device_peak_mib, latency, parameters
 from smoothdino_jax.evaluation.predictors import ABLATIONS, Predictor, Smoothed, Vanilla, averages
 from smoothdino_jax.evaluation.rows import VERSION
 from smoothdino_jax.experiment import check_config, open_data, working_size
+from smoothdino_jax.machine import provenance
 from smoothdino_jax.metrics import Protocol
 from smoothdino_jax.models.smoothdino import SmoothDINO
 from smoothdino_jax.weights.folder import load
 
 _PICTURE_FRAMES = 48
-_PACKAGES = ("smoothdino-jax", "jax", "jaxlib", "flax", "numpy")
 
 
 def evaluate_workdir(config: ConfigDict, workdir: Path) -> list[dict]:
@@ -74,7 +70,8 @@ def evaluate_workdir(config: ConfigDict, workdir: Path) -> list[dict]:
     records = measure(
         models, predictors, lanes, groups=tuple(config.eval.measures), protocol=protocol, progress="evaluating"
     )
-    rows = make_rows(records, predictors, folders, resamples=config.eval.resamples)
+    adapters = {name: model.config.adapter for name, model in models.items()}
+    rows = make_rows(records, predictors, folders, adapters=adapters, resamples=config.eval.resamples)
     images = np.stack([frames.frame(position).image for position in shown])
     for name, taken in latency(models, images, config.eval.timing_frames, progress="timing").items():
         row = next(row for row in rows if row["name"] == name)
@@ -92,6 +89,7 @@ def evaluate_workdir(config: ConfigDict, workdir: Path) -> list[dict]:
     records.write_csv(folder / "frames.csv")
     (folder / "run.json").write_text(json.dumps(_run(config, len(records.frames), rows, protocol), indent=2) + "\n")
     written = ["metrics.json", "metrics.csv", "table.md", "frames.csv", "run.json"]
+    (folder / "clip.npz").unlink(missing_ok=True)  # of an evaluation before
     if config.eval.pictures:
         own = config.eval.name if config.eval.name in models else list(models)[-1]
         clip = capture({name: models[name] for name in dict.fromkeys([next(iter(models)), own])}, frames, shown)
@@ -178,10 +176,7 @@ def _run(config: ConfigDict, frames: int, rows: list[dict], protocol: Protocol) 
     return plain(
         {
             "version": VERSION,
-            "command": shlex.join(["python", *sys.argv]),
-            "date": datetime.date.today().isoformat(),
-            "device": device_name(),
-            "versions": versions(_PACKAGES),
+            **provenance(),
             "data": {
                 "source": fields["data"]["source"]["name"],
                 "split": fields["data"]["split"]["how"],

@@ -200,7 +200,7 @@ class _Timed:
 
 
 def _split(model):
-    """Structure and weights; these on one device and bound to it, since JAX compiles anew for any that are not."""
+    """Structure, and weights on one device, wherever they were: in the host's memory, or on several devices."""
     graph, weights = nnx.split(model)
     return graph, jax.device_put(weights, jax.local_devices()[0])
 

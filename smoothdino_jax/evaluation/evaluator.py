@@ -208,7 +208,9 @@ def _records(measured: list[dict], predictors: tuple[str, ...], lanes: Lanes) ->
         scenes[inside] = scene
         numbers[inside] = lanes.frames.source.indices(scene)[ordered[inside] - where.start]
     rows = {name: {column: values[k] for column, values in columns.items()} for k, name in enumerate(predictors)}
-    return Records(scenes.astype(str), numbers, rows)
+    return Records(
+        scenes.astype(str), numbers, rows, single=all(entry[1] for lane in lanes.table for entry in lane if entry[2])
+    )
 
 
 def share_frozen(models: dict[str, SmoothDINO]) -> None:

@@ -181,8 +181,9 @@ class Average:
     def init(self, models, images):
         batch, height, width, _ = images.shape
         kept = 1 if self.exponential else self.frames - 1
-        zeros = jnp.zeros((batch, kept, height, width))
-        return Past(zeros, zeros, models[self.model].init_state(images).spectrum if self.aligned else ())
+        # Two arrays, not one twice: their buffers are donated.
+        depths, weights = (jnp.zeros((batch, kept, height, width)) for _ in range(2))
+        return Past(depths, weights, models[self.model].init_state(images).spectrum if self.aligned else ())
 
     def __call__(self, frames: Frames, state: Past):
         depth, model = frames.vanilla(self.model), frames.models[self.model]

@@ -24,16 +24,23 @@ class Records:
         scenes: `(N,)` names.
         frames: `(N,)` the frames' numbers within their scenes.
         rows: row name -> column -> `(N,)`; NaN where a frame has no value.
+        single: no frame follows another: a set of single images.
     """
 
     scenes: Shaped[np.ndarray, "n"]
     frames: Int[np.ndarray, "n"]
     rows: dict[str, dict[str, Shaped[np.ndarray, "n"]]]
+    single: bool = False
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """Names of what is averaged."""
         return tuple(name for name in next(iter(self.rows.values())) if name not in NOT_METRICS)
+
+    @property
+    def units(self) -> Shaped[np.ndarray, "n"]:
+        """`(N,)`, what intervals resample: frames of one unit are alike. The scenes, or single images themselves."""
+        return np.arange(len(self.frames)) if self.single else self.scenes
 
     def usable(self, row: str) -> Shaped[np.ndarray, "n"]:
         """`(N,)` bool: the frames with at least one reading."""

@@ -10,6 +10,7 @@ from smoothdino_jax.evaluation.bootstrap import bootstrap_change, bootstrap_mean
 from smoothdino_jax.evaluation.cost import Latency
 from smoothdino_jax.evaluation.predictors import ABLATIONS, Average, Predictor, Smoothed
 from smoothdino_jax.evaluation.records import Records
+from smoothdino_jax.models.adapters import AdapterConfig
 
 VERSION = 2
 """Of `metrics.json` and `run.json`; raised when a field changes its meaning."""
@@ -31,6 +32,7 @@ def make_rows(
     predictors: Mapping[str, Predictor],
     folders: Mapping[str, str | PathLike],
     *,
+    adapters: Mapping[str, AdapterConfig | None],
     resamples: int = 2000,
 ) -> list[dict]:
     """A row per predictor; the first is what the others are compared with.
@@ -39,6 +41,7 @@ def make_rows(
         records: of these predictors.
         predictors: row name -> predictor.
         folders: model name -> where it was loaded from.
+        adapters: model name -> its adapter's configuration.
         resamples: for the bootstrap over scenes; 0 for no intervals.
 
     Returns:
@@ -51,7 +54,7 @@ def make_rows(
         ValueError: no frame has a reading.
     """
     first = next(iter(predictors))
-    scenes = records.scenes[records.usable(first)]
+    scenes = records.units[records.usable(first)]
     reference = records.rows[first]["mse"][records.usable(first)]
     rows = []
     for name, predictor in predictors.items():
@@ -63,7 +66,7 @@ def make_rows(
                 "version": VERSION,
                 "name": name,
                 "kind": kind(predictor),
-                "what": describe(predictor),
+                "what": describe(predictor, adapters[predictor.model]),
                 "model": str(folders[predictor.model]),
             }
             | means
@@ -108,15 +111,27 @@ def kind(predictor: Predictor) -> str:
     return "ablation" if isinstance(predictor, Smoothed) and predictor.ablation else "model"
 
 
-def describe(predictor: Predictor) -> str:
-    """A predictor in a sentence."""
+def describe(predictor: Predictor, adapter: AdapterConfig | None) -> str:
+    """A predictor in a sentence.
+
+    Args:
+        predictor: the row's.
+        adapter: of its model.
+    """
     if isinstance(predictor, Average):
         how = "exponential average" if predictor.exponential else "mean"
         aligned = ", moved by the measured shift first" if predictor.aligned else ""
         return f"{how} of the frozen model's depth over {predictor.frames} frames{aligned}"
-    if isinstance(predictor, Smoothed):
-        return ABLATIONS.get(predictor.ablation, "with its adapter, along the stream")
-    return "without an adapter, frame by frame"
+    if not isinstance(predictor, Smoothed) or adapter is None:
+        return "without an adapter, frame by frame"
+    if predictor.ablation:
+        return ABLATIONS[predictor.ablation]
+    said = f"an adapter that sees {', '.join(adapter.inputs)}"
+    if "previous" in adapter.inputs and adapter.memory == "adapted":
+        said += ", where the previous is its own last output"
+    if adapter.init == "released":
+        said += "; every weight started at zero, so that biases alone trained"
+    return said
 
 
 def plain(value):

@@ -2,8 +2,8 @@
 
 from smoothdino_jax.metrics import frames, scale, sharpness, temporal
 from smoothdino_jax.metrics.definitions import Definition
-from smoothdino_jax.metrics.frames import frame_metrics
 from smoothdino_jax.metrics.frames import counts as frame_counts
+from smoothdino_jax.metrics.frames import frame_metrics
 from smoothdino_jax.metrics.masks import NYU, Protocol
 from smoothdino_jax.metrics.scale import scale_metrics
 from smoothdino_jax.metrics.sharpness import sharpness_metrics
@@ -12,9 +12,7 @@ from smoothdino_jax.metrics.views import Pair, View
 
 DEFINITIONS: dict[str, Definition] = {
     **frames.DEFINITIONS,
-    "mse_pixels": Definition(
-        "MSE, pixels", "m²", "lower", "The paper's: one mean over the pixels of all frames."
-    ),
+    "mse_pixels": Definition("MSE, pixels", "m²", "lower", "The paper's: one mean over the pixels of all frames."),
     **scale.DEFINITIONS,
     "scale_std": Definition(
         "Std of scale",

@@ -1,22 +1,22 @@
-"""OPW, the optical-flow-based warping metric of video depth, in the two forms that are in use.
+"""OPW, the optical-flow-based warping metric of video depth, in two forms.
 
 The previous frame's depth is warped onto the current frame by optical flow and compared there; the more the warped
 picture differs from the current one, the less a pixel weighs. Wang et al. brought it in with FMNet ("Less is More:
 Consistent Video Depth Estimation with Masked Frames Modeling", ACM MM 2022) and use it in NVDS ("Neural Video Depth
-Stabilizer", ICCV 2023, arXiv 2307.08695). What their papers write down and what their released code computes differ,
-so both are here, and values of one form can't be compared with values of the other.
+Stabilizer", ICCV 2023, arXiv 2307.08695). The plain formula on metric depth and what the released code of NVDS computes
+both go by the name, so both are here; values of one can't be compared with values of the other.
 
 Either form asks that the depth of a point stays the same from frame to frame. It does not where the camera moves
 along its axis or turns, so the truth itself scores above 0 (Chen et al., "Video Depth Anything", 2025, §3.2, drop the
 loss of this kind for that reason).
 """
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from smoothdino_jax.metrics.definitions import Definition
 from smoothdino_jax.metrics.geometry import pixel_grid, sample
+from smoothdino_jax.metrics.medians import lower_median
 from smoothdino_jax.metrics.views import View
 
 DEFINITIONS = {
@@ -24,8 +24,8 @@ DEFINITIONS = {
         "OPW",
         "m",
         "lower",
-        "Change of depth along the optical flow, weighted by how well the colours agree: the formula that goes with "
-        "FMNet (Wang et al. 2022).",
+        "Mean change of depth along the optical flow, weighted by how well the colours agree, after FMNet (Wang et al. "
+        "2022); the truth of a moving camera is above 0.",
     ),
     "opw_nvds": Definition(
         "OPW (NVDS code)",
@@ -46,8 +46,9 @@ def opw(previous: View, current: View, flow: Float[Array, "b h w 2"]) -> dict[st
     and a mean over the N pixels whose flow is known, in which those that flow out of the frame count with weight 0:
 
     * `opw_fmnet` = mean of exp(-50 Σ (I - I')²) · |d - d'|, colours in 0..1, Σ over the three channels, d in metres.
-      The released code of FMNet has no OPW to compare with, and the formula was not checked against the paper's
-      print; it is the one that later work evaluates under this name. Such papers often report it times 100.
+      Not verified at its origin: FMNet's released code has no OPW, and the paper's equation was not at hand. It is
+      the formula of a reimplementation for the evaluation of CAPA (Ke et al. 2026, arXiv 2602.14751), which reports
+      it times 100 and also drops pixels whose forward and backward flow disagree.
     * `opw_nvds` = 10 · mean of Σ exp(-50 (I - I')²) · |n(d) - n(d')|, colours in 0..255, Σ over the three channels,
       n(x) = (x - median x) / mean |x - median x|, with torch's median (the lower of the middle two). This is
       `flow_warping_loss_align_test` in `smooth_loss.py` as `infer_NVDS_dpt_bi.py` calls it. In grey levels the weight
@@ -85,36 +86,6 @@ def opw(previous: View, current: View, flow: Float[Array, "b h w 2"]) -> dict[st
         "opw_fmnet": mean(agreement, jnp.abs(depth - warped_depth)),
         "opw_nvds": 10 * mean(agreement_in_levels, normalised),
     }
-
-
-def lower_median(values: Float[Array, "b h w"], mask: Bool[Array, "b h w"]) -> Float[Array, "b"]:
-    """The median over a mask, the lower of the middle two where their number is even, as torch has it.
-
-    Exact, and without sorting: the answer is built bit by bit, each by a count of what lies below, which takes a
-    twentieth of a sort's time on a CPU.
-
-    Args:
-        values: `(B, H, W)`; NaN sorts last.
-        mask: which count.
-
-    Returns:
-        `(B,)`; NaN where the mask is empty.
-    """
-    bits = jax.lax.bitcast_convert_type(values, jnp.uint32)
-    sign = jnp.uint32(1 << 31)
-    # Unsigned integers in the order of the numbers: negative ones reversed, below the others.
-    keys = jnp.where(bits & sign, ~bits, bits | sign)
-    count = mask.sum((1, 2))
-    rank = (count - 1) // 2
-
-    def decide(step, found):
-        trial = found | (sign >> step.astype(jnp.uint32))
-        below = (mask & (keys < trial[:, None, None])).sum((1, 2))
-        return jnp.where(below <= rank, trial, found)
-
-    found = jax.lax.fori_loop(0, 32, decide, jnp.zeros_like(count, jnp.uint32))
-    median = jax.lax.bitcast_convert_type(jnp.where(found & sign, found ^ sign, ~found), jnp.float32)
-    return jnp.where(count > 0, median, jnp.nan)
 
 
 def _decay(exponent: Float[Array, "..."]) -> Float[Array, "..."]:

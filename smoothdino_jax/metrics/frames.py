@@ -4,9 +4,8 @@ Every metric is computed per frame over the pixels with a reading, then averaged
 does. For frames without gaps the mean of MSE over frames is the paper's MSE over all pixels.
 """
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from smoothdino_jax.metrics.definitions import Definition
 from smoothdino_jax.metrics.masks import masked_mean, nan_where_broken

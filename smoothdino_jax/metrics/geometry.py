@@ -33,7 +33,7 @@ def pixel_grid(height: int, width: int) -> Float[Array, "h w 2"]:
     return jnp.stack([u, v], -1).astype(jnp.float32)
 
 
-def crop_intrinsics(intrinsics: Float[Array, "b 3 3"], top: float, left: float) -> Float[Array, "b 3 3"]:
+def crop_intrinsics(intrinsics: Float[Array, "b 3 3"], top: int, left: int) -> Float[Array, "b 3 3"]:
     """Intrinsics of a picture after `top` rows and `left` columns are cut off."""
     return intrinsics.at[:, 0, 2].add(-left).at[:, 1, 2].add(-top)
 
@@ -51,7 +51,7 @@ def invert_motion(motion: Float[Array, "b 4 4"]) -> Float[Array, "b 4 4"]:
     """The way back: of x' = R x + t the inverse is x = Rᵀ x' - Rᵀ t."""
     back = jnp.swapaxes(motion[:, :3, :3], 1, 2)
     shift = -jnp.matmul(back, motion[:, :3, 3:], precision=_PRECISE)
-    return motion.at[:, :3, :3].set(back).at[:, :3, 3:].set(shift)
+    return jnp.concatenate([jnp.concatenate([back, shift], 2), motion[:, 3:]], 1)
 
 
 def unproject(
@@ -187,13 +187,15 @@ def sample(
         pixels: `(B, H, W, 2)` (u, v) in `values`.
 
     Returns:
-        `(B, H, W, C)` the values there and `(B, H, W)` whether the place lies between pixel centres of the frame;
-        outside, and where `pixels` is not finite, the values are 0. A non-finite neighbour of weight 0 does no harm.
+        `(B, H, W, C)` the values there, and `(B, H, W)` whether the place is inside the picture, which ends half a
+        pixel beyond the outer centres; that last half holds the outer centres' values. Outside, and where `pixels`
+        is not finite, the values are 0. A non-finite neighbour of weight 0 does no harm.
     """
     batch, height, width, channels = values.shape
     u, v = pixels[..., 0], pixels[..., 1]
-    inside = (u >= 0) & (u <= width - 1) & (v >= 0) & (v <= height - 1)
-    u, v = jnp.where(inside, u, 0.0), jnp.where(inside, v, 0.0)
+    # Ending at the centres would let rounding decide over the border of a camera at rest.
+    inside = (u >= -0.5) & (u <= width - 0.5) & (v >= -0.5) & (v <= height - 0.5)
+    u, v = jnp.clip(jnp.where(inside, u, 0.0), 0, width - 1), jnp.clip(jnp.where(inside, v, 0.0), 0, height - 1)
     left, top = jnp.floor(u), jnp.floor(v)
     across, down = u - left, v - top
     first = jnp.arange(batch)[:, None, None] * height

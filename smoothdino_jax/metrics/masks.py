@@ -1,7 +1,8 @@
 """Which pixels are measured, and means over them.
 
-Truth of 0 means "no reading"; every metric looks at pixels with a truth above 0 and at nothing else. So a depth range
-and a crop are applied once, by setting the truth to 0 outside of them, and no metric needs to know of either.
+Truth of 0 means "no reading", and what is compared with the truth is so at pixels with a truth above 0 alone. So a
+depth range and a crop are applied once, by setting the truth to 0 outside of them, and no metric needs to know of
+either. What compares predictions with each other (`tae_vda`, `consistency_...`) looks at whole frames.
 """
 
 import dataclasses

@@ -167,7 +167,7 @@ class Decoder(nnx.Module):
         self.head2 = _conv(features // 2, config.last, bias=True, dtype=jnp.float32, rngs=rngs)
         self.head3 = nnx.Conv(config.last, 1, (1, 1), dtype=jnp.float32, rngs=rngs)
         # Training from scratch starts at a metre or two: at 0 the last ReLU could be dead from the start.
-        self.head3.bias[...] = jnp.full(1, min(2.0, config.max_depth / 2))
+        self.head3.bias[...] = jnp.full(1, min(2.0, config.max_depth / 2), jnp.float32)
 
     def __call__(self, levels: tuple[Features, ...]) -> Float[Array, "b h w"]:
         """Decodes features to depth at the head's own resolution.

@@ -9,8 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from smoothdino_jax.metrics import Definition
 
 Interval = Callable[[str, str], tuple[float, float] | None]
-# Shares of the gain that remain when the past is made useless.
+# Shares of the gain that remain when the model is denied a part of its input.
 _MOST, _HALF, _LITTLE = 0.9, 0.5, 0.1
+_OF_THE_PAST = {
+    "shuffled": "with a past drawn at random",
+    "current": "with the current frame in place of the past",
+    "first_frame": "without any past",
+}
+_OF_THE_SHIFT = {"zero_shift": "with a shift of 0", "negated_shift": "with the opposite shift"}
 _FEW_SCENES = 20  # with these, a nominal 95 % covers about 92 % (see `evaluation.bootstrap`)
 
 
@@ -40,8 +46,10 @@ def headline(rows: Sequence[dict], smoothed: dict | None) -> str:
         return f"{told} on {scenes}. There is no interval, so whether it is chance is not known."
     low, high = interval
     if low <= 0 <= high:
-        return f"{told} on {scenes}, but its interval ({_interval(interval)}) includes no change: it may be chance."
-    return f"{told} on {scenes} (interval {_interval(interval)})."
+        return (
+            f"{told} on {scenes}, but its 95 % interval ({_interval(interval)}) includes no change: it may be chance."
+        )
+    return f"{told} on {scenes} (95 % interval: {_interval(interval)})."
 
 
 def findings(
@@ -70,10 +78,7 @@ def findings(
         told.append(
             _against(best, smoothed, interval, f"{best['name']}, the best of {len(averages)} averages over time")
         )
-    prefix = smoothed["name"] + "/"
-    ablations = [row for row in rows if row["kind"] == "ablation" and row["name"].startswith(prefix)]
-    told += [_without(row, rows[0], smoothed, row["name"].removeprefix(prefix)) for row in ablations]
-    told += [_others(rows[0], smoothed, definitions), _cost(rows[0], smoothed)]
+    told += [*_ablated(rows, smoothed), _others(rows[0], smoothed, definitions), _cost(rows[0], smoothed)]
     return [sentence for sentence in told if sentence]
 
 
@@ -122,32 +127,39 @@ def _against(row: dict, smoothed: dict, interval: Interval, called: str = "") ->
     return f"{sentence}, interval {_interval(between)}."
 
 
-def _without(row: dict, first: dict, smoothed: dict, what: str) -> str:
-    """What remains of the gain when the past is taken away, as the row does."""
+def _ablated(rows: Sequence[dict], smoothed: dict) -> list[str]:
+    """What remains of the gain when the model is denied a part of its input: of the past, of the shift."""
+    first, interval = rows[0], smoothed["mse_change_ci"]
     gain = first["mse"] - smoothed["mse"]
-    interval = smoothed["mse_change_ci"]
-    if row["mse"] is None or gain <= 0 or (interval and interval[1] >= 0):
-        return ""  # no gain, or none for sure, that a past could have made
-    share = (first["mse"] - row["mse"]) / gain
-    remains = (
-        f"{100 * share:.0f} % of the gain over {first['name']} remains" if share > 0 else "nothing of the gain remains"
-    )
-    done = {
-        "shuffled": "a shuffled past",
-        "current": "the current frame in place of the past",
-        "first_frame": "the lack of any past",
-    }.get(what)
-    if done is None:
-        return f"{row['name']}: {remains}."
+    if gain <= 0 or (interval and interval[1] >= 0):
+        return []  # no gain, or none for sure
+    told: dict[str, dict[str, list[str]]] = {}
+    for row in rows:
+        owner, _, what = row["name"].rpartition("/")
+        if row["kind"] != "ablation" or owner != smoothed["name"] or row["mse"] is None:
+            continue
+        share = (first["mse"] - row["mse"]) / gain
+        part = "the past" if what in _OF_THE_PAST else "the shift" if what in _OF_THE_SHIFT else what
+        done = (_OF_THE_PAST | _OF_THE_SHIFT).get(what, f"as {row['name']}")
+        remains = f"{100 * share:.0f} %" if share >= 0.005 else "nothing"
+        told.setdefault(_verdict(share, part), {}).setdefault(remains, []).append(done)
+    return [f"{verdict}: {_listed(remains)}." for verdict, remains in told.items()]
+
+
+def _listed(remains: Mapping[str, Sequence[str]]) -> str:
+    parts = [f"{share} {' or '.join(done)}" for share, done in remains.items()]
+    share = next(iter(remains))
+    return ", ".join([f"{share} of it remains{parts[0].removeprefix(share)}", *parts[1:]])
+
+
+def _verdict(share: float, part: str) -> str:
     if share >= _MOST:
-        return f"The gain survives {done} ({remains}): most of it is not the past."
+        return f"Most of the gain is not {part}"
     if share >= _HALF:
-        return f"With {done}, {remains}: more than half of it is not the past."
+        return f"More than half of the gain is not {part}"
     if share >= _LITTLE:
-        return f"With {done}, {remains}: it depends on the past in good part."
-    if share >= 0:
-        return f"With {done}, {remains}: nearly all of it depends on the right past."
-    return f"With {done} it is worse than {first['name']}: the model relies on its past being right."
+        return f"The gain depends on {part} in good part"
+    return f"The gain depends on {part}"
 
 
 def _others(first: dict, smoothed: dict, definitions: Mapping[str, Definition]) -> str:

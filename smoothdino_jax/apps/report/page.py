@@ -131,16 +131,16 @@ def _facts(evaluation: Evaluation) -> list[str]:
 def _how(run: dict) -> list[tuple[str, str]]:
     told = [(name, str(run[name])) for name in ("date", "device") if run.get(name)]
     for part in ("data", "protocol"):
-        told += [(name, value.strip("'")) for name, value in flattened(run.get(part, {}), f"{part}.")]
+        told += [
+            (name, value.strip("'").replace("None", "–")) for name, value in flattened(run.get(part, {}), f"{part}.")
+        ]
     return told
 
 
 def _commands(evaluation: Evaluation) -> list[str]:
-    commands = []
-    if command := evaluation.run.get("command"):
-        commands.append(command if command.startswith("python") else f"python {command}")
     folder = "" if evaluation.folder == "eval" else f" --folder {shlex.quote(evaluation.folder)}"
-    return [*commands, f"smoothdino report {shlex.quote(str(evaluation.workdir))}{folder}"]
+    own = f"smoothdino report {shlex.quote(str(evaluation.workdir))}{folder}"
+    return [command for command in (evaluation.trained_by, evaluation.run.get("command"), own) if command]
 
 
 def _resource(name: str) -> str:

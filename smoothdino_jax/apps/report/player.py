@@ -30,9 +30,9 @@ def player(evaluation: Evaluation) -> dict | None:
     if made is None:
         return None
     found = {
-        key: [data_uri("image/webp", encode(picture, ".webp", _QUALITY)) for picture in made.pictures[key]]
+        key: [data_uri("image/webp", encode(picture, ".webp", _QUALITY)) for picture in made.panels[key]]
         for key in _ORDER
-        if key in made.pictures
+        if key in made.panels
     }
     mse = {key: _frame_mse(evaluation, name) for key, name in names.items()} if evaluation.frames else {}
     layers = []
@@ -49,7 +49,7 @@ def player(evaluation: Evaluation) -> dict | None:
         "layers": layers,
         "bars": bars,
         "caption": f"{len(numbers)} consecutive frames of {clip.scene}, in one range of colours; grey is where nothing "
-        "was read." + (" The MSE is that of the frame in the evaluation." if mse else ""),
+        "was read." + (" The MSE is the evaluation’s; a frame that it did not score has none." if mse else ""),
         "width": width,
         "height": height,
         "data": {"numbers": numbers, "pictures": found, "mse": mse},

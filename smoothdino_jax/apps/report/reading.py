@@ -37,6 +37,7 @@ class Evaluation:
         clip: what pictures are drawn from.
         logs: row name -> lines of that model's `log.jsonl`, where it is found.
         config: of the training.
+        trained_by: the command that trained it; "" where unknown.
         absent: what is left out of a report and why, sentences.
     """
 
@@ -48,6 +49,7 @@ class Evaluation:
     clip: Clip | None
     logs: dict[str, list[dict]]
     config: dict
+    trained_by: str
     absent: list[str]
 
     @property
@@ -120,7 +122,10 @@ def read_evaluation(workdir: Path, folder: str = "eval") -> Evaluation:
     config = _read_object(workdir / "config.json") if (workdir / "config.json").is_file() else {}
     if not (config or run.get("config")):
         absent.append("config.json is missing: the configuration is not known.")
-    found = Evaluation(workdir, folder, rows, frames, run, clip, {}, config, absent)
+    trained_by = ""
+    if (workdir / "run.json").is_file():
+        trained_by = str(_read_object(workdir / "run.json").get("command", ""))
+    found = Evaluation(workdir, folder, rows, frames, run, clip, {}, config, trained_by, absent)
     found.logs.update(_read_logs(found))
     if not found.logs:
         absent.append("log.jsonl is missing: no curves of the training.")
@@ -205,7 +210,9 @@ def _read_logs(found: Evaluation) -> dict[str, list[dict]]:
         path = Path(row["model"]).parent / "log.jsonl"
         if row["kind"] == "model" and all(path.resolve() != other.resolve() for other in paths.values()):
             paths.setdefault(row["name"], path)
-    return {name: _read_log(path) for name, path in paths.items() if path.is_file()}
+    # In the order of the rows, so that a row has the same colour in every figure.
+    found_paths = [(row["name"], paths[row["name"]]) for row in found.rows if row["name"] in paths]
+    return {name: _read_log(path) for name, path in found_paths if path.is_file()}
 
 
 def _read_log(path: Path) -> list[dict]:

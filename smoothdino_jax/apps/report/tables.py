@@ -145,10 +145,11 @@ def scenes_table(evaluation: Evaluation) -> Table | None:
     if smoothed:
         columns.append(Column("change", "change", f"Of the MSE, {smoothed['name']} against {names[0]}."))
     means = {name: _means_by_scene(evaluation.frames[name]) for name in names}
+    decimals = _decimals([mean for of_row in means.values() for _, mean in of_row.values() if mean is not None])
     rows = []
     for scene, (count, first) in means[names[0]].items():
         values = [means[name].get(scene, (0, None))[1] for name in names]
-        row = [Cell(scene, scene), Cell(f"{count:,}", count), *_numbers(values, "lower")]
+        row = [Cell(scene, scene), Cell(f"{count:,}", count), *_numbers(values, "lower", decimals)]
         if smoothed:
             ours = means[smoothed["name"]].get(scene, (0, None))[1]
             change = ours / first - 1 if ours is not None and first else None
@@ -179,15 +180,12 @@ def _table(title: str, rows: Sequence[dict], names: Sequence[str], definitions: 
     return Table(title.lower().replace(" ", "-"), title, _CAPTIONS[title], columns, cells)
 
 
-def _numbers(values: Sequence[float | None], better: str = "") -> list[Cell]:
-    """Cells of one column, with the same number of decimals; what reads like the best is marked."""
+def _numbers(values: Sequence[float | None], better: str = "", decimals: int | None = None) -> list[Cell]:
+    """Cells with the same number of decimals; what reads like the best is marked."""
     known = [value for value in values if _is_number(value)]
     if not known:
         return [Cell("–", None) for _ in values]
-    largest = max(abs(value) for value in known)
-    decimals = 0
-    if largest and not all(isinstance(value, int) for value in known):
-        decimals = min(9, max(0, 3 - math.floor(math.log10(largest))))
+    decimals = _decimals(known) if decimals is None else decimals
 
     def text(value):
         return f"{value:,.{decimals}f}".replace("-", "−")
@@ -196,6 +194,14 @@ def _numbers(values: Sequence[float | None], better: str = "") -> list[Cell]:
     if better and len({text(value) for value in known}) > 1:
         best = text(min(known) if better == "lower" else max(known))
     return [Cell(text(v), v, text(v) == best) if _is_number(v) else Cell("–", None) for v in values]
+
+
+def _decimals(values: Sequence[float]) -> int:
+    """So many that the largest has four digits; none for whole numbers."""
+    largest = max((abs(value) for value in values), default=0)
+    if not largest or all(isinstance(value, int) for value in values):
+        return 0
+    return min(9, max(0, 3 - math.floor(math.log10(largest))))
 
 
 def _pair(interval: Sequence[float] | None, form: Callable[[float], str]) -> Cell:

@@ -1,11 +1,26 @@
-"""What a measurement was made with: the device and the versions of what computes."""
+"""What a result was made with: the command, the device and the versions of what computes."""
 
+import datetime
 import importlib.metadata
 import platform
+import shlex
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 import jax
+
+_PACKAGES = ("smoothdino-jax", "jax", "jaxlib", "flax", "optax", "numpy")
+
+
+def provenance() -> dict:
+    """`command`, `date`, `device` and `versions` of this process, for JSON."""
+    return {
+        "command": shlex.join(["python", *sys.argv]),
+        "date": datetime.date.today().isoformat(),
+        "device": device_name(),
+        "versions": versions(_PACKAGES),
+    }
 
 
 def device_name() -> str:
