@@ -1,6 +1,6 @@
 # Everything runs in .venv, made here on first use.
 #
-#   make demo   train three adapters on the embedded depther, compare them, show pictures (minutes, no download)
+#   make demo   train three adapters on the embedded depther, compare them, make a report (minutes, no download)
 #   make test   the tests that need no PyTorch
 #   make parity the comparison with PyTorch and transformers
 #   make lint   ruff
@@ -40,8 +40,9 @@ demo: $(VENV)/installed
 	@echo; echo "== adapter: current and previous frame, shift and response"
 	@$(BIN)/python train.py --config=configs/demo.py --workdir=$(DEMO)
 	@echo; echo "== comparison on rooms that no model has seen"
-	@$(BIN)/python eval.py --config=configs/demo.py --workdir=$(DEMO) \
+	@$(BIN)/python eval.py --config=configs/demo.py --workdir=$(DEMO) --config.ablations=True \
 	  --config.eval.checkpoints=biases=$(DEMO)/biases/model,current_only=$(DEMO)/current_only/model
+	@$(BIN)/smoothdino report $(DEMO)
 
 test: $(VENV)/installed-test
 	$(BIN)/ruff check .
