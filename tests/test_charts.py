@@ -293,8 +293,15 @@ class TestMetricByScene:
         rendered(figure)
 
     def test_counts_the_frames_that_both_rows_have(self):
-        frames = {"vanilla": columns({"a": [9.0, 2.0, np.nan]}), "adapter": columns({"a": [np.nan, 1.0, 7.0]})}
-        assert self.table(metric_by_scene(self.ROWS, frames)) == {"a": [-50.0]}
+        frames = {
+            "vanilla": columns({"a": [9.0, 2.0, np.nan], "b": [1.0]}),
+            "adapter": columns({"a": [np.nan, 1.0, 7.0], "b": [2.0]}),
+        }
+        assert self.table(metric_by_scene(self.ROWS, frames)) == {"a": [-50.0], "b": [100.0]}
+
+    def test_one_scene_says_no_more_than_the_mean(self):
+        frames = {"vanilla": columns({"a": [9.0, 2.0]}), "adapter": columns({"a": [1.0, 1.0]})}
+        assert metric_by_scene(self.ROWS, frames) is None
 
     def test_of_many_scenes_the_extremes_are_drawn(self):
         names = [f"s{k}" for k in range(9)]

@@ -11,11 +11,13 @@ from experiments import randomise, tiny_experiment
 from flax import nnx
 
 from smoothdino_jax import load, save
-from smoothdino_jax.apps.eval_tables import terminal_table
+from smoothdino_jax.apps.eval_tables import comparison_table
 from smoothdino_jax.apps.evaluate import evaluate_workdir
 from smoothdino_jax.data import DataError
 from smoothdino_jax.data.clips import resize_frame
 from smoothdino_jax.data.nyu_video import NYUVideo
+from smoothdino_jax.evaluation.predictors import ABLATIONS
+from smoothdino_jax.metrics import DEFINITIONS
 from smoothdino_jax.models.adapters import AdapterConfig
 from smoothdino_jax.models.dpt import resize_depth
 
@@ -44,7 +46,7 @@ def test_evaluation_prints_a_table_and_writes_metrics_and_pictures(workdir, caps
         assert row["ms_per_frame"] > 0
         assert row["frames"] == 5
     printed = capsys.readouterr().out
-    assert terminal_table(rows) in printed
+    assert comparison_table(rows) in printed
     for kind in ("png", "mp4", "gif"):
         assert (workdir / f"eval/comparison.{kind}").stat().st_size > 1000
 
@@ -121,3 +123,9 @@ def test_a_model_without_adapter_has_no_past_to_be_denied(tiny_model, tmp_path):
 def test_a_workdir_without_a_model_says_so(tmp_path):
     with pytest.raises(DataError, match="model"):
         evaluate_workdir(tiny_experiment("unused"), tmp_path)
+
+
+def test_the_documentation_names_every_metric_and_every_ablation():
+    text = (ROOT / "docs/evaluation.md").read_text()
+    assert [name for name in DEFINITIONS if f"| `{name}` |" not in text] == []
+    assert [name for name in ABLATIONS if f"| `adapter/{name}` |" not in text] == []

@@ -6,19 +6,25 @@ from pathlib import Path
 
 from smoothdino_jax.metrics import DEFINITIONS
 
-# What is shown on a terminal; the files have everything.
-_SHOWN = ("rmse", "abs_rel", "delta1", "mse_ls_scaled", "flicker", "tae_zbuffer", "edge_f1")
+# Beside MSE, time and frames: what fits into a terminal, and what goes into table.md. metrics.csv has everything.
+_SHORT = ("abs_rel", "delta1", "flicker", "tae_zbuffer")
+_LONG = ("rmse", "abs_rel", "delta1", "silog", "mse_ls_scaled", "scale_std", "flicker", "tae_zbuffer", "edge_f1")
 
 
-def terminal_table(rows: Sequence[dict]) -> str:
-    """The most telling columns of all rows, as a Markdown table."""
-    shown = [name for name in _SHOWN if any(row.get(name) is not None for row in rows)]
+def comparison_table(rows: Sequence[dict], short: bool = True) -> str:
+    """All rows with their most telling columns, as a Markdown table; metrics that no row has are left out.
+
+    Args:
+        rows: of `metrics.json`.
+        short: narrow enough for a terminal.
+    """
+    shown = [name for name in (_SHORT if short else _LONG) if any(row.get(name) is not None for row in rows)]
     columns: list[tuple[str, Callable[[dict], str]]] = [
         ("model", lambda row: row["name"]),
         ("MSE [m²]", lambda row: number(row["mse"])),
-        ("95 %", lambda row: interval(row["mse_ci"])),
+        *([] if short else [("95 % interval", lambda row: interval(row["mse_ci"]))]),
         (f"vs {rows[0]['name']}", lambda row: percent(row["mse_change"])),
-        ("95 %", lambda row: interval(row["mse_change_ci"], percent)),
+        ("95 % interval", lambda row: interval(row["mse_change_ci"], percent)),
         *((DEFINITIONS[name].heading, lambda row, name=name: number(row.get(name))) for name in shown),
         ("ms/frame", lambda row: number(row["ms_per_frame"], 1)),
         ("frames", lambda row: str(row["frames"])),

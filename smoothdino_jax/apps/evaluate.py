@@ -15,6 +15,7 @@ from smoothdino_jax.apps.figures import Comparison
 from smoothdino_jax.apps.video_io import VideoWriter, write_gif
 from smoothdino_jax.data import ClipSource, DataError
 from smoothdino_jax.evaluation import Lanes, add_costs, capture, make_rows, measure, plain, share_frozen, streams
+from smoothdino_jax.evaluation.bootstrap import FEW
 from smoothdino_jax.evaluation.clip import Clip
 from smoothdino_jax.evaluation.cost import device_peak_mib, latency, parameters
 from smoothdino_jax.evaluation.predictors import ABLATIONS, Predictor, Smoothed, Vanilla, averages
@@ -80,12 +81,12 @@ def evaluate_workdir(config: ConfigDict, workdir: Path) -> list[dict]:
 
     folder = workdir / config.eval.folder
     folder.mkdir(parents=True, exist_ok=True)
-    table = eval_tables.terminal_table(rows)
-    print(table)
+    print(eval_tables.comparison_table(rows))
     _print_remarks(rows)
     (folder / "metrics.json").write_text(json.dumps(rows, indent=2) + "\n")
     eval_tables.write_csv(rows, folder / "metrics.csv")
-    (folder / "table.md").write_text(eval_tables.paper_table(rows) + "\n\n" + table + "\n")
+    tables = eval_tables.paper_table(rows), eval_tables.comparison_table(rows, short=False)
+    (folder / "table.md").write_text("\n\n".join(tables) + "\n")
     records.write_csv(folder / "frames.csv")
     (folder / "run.json").write_text(json.dumps(_run(config, len(records.frames), rows, protocol), indent=2) + "\n")
     written = ["metrics.json", "metrics.csv", "table.md", "frames.csv", "run.json"]
@@ -169,6 +170,8 @@ def _print_remarks(rows: list[dict]) -> None:
         print(f"\nnot measured, {why}: {', '.join(metrics)}")
     if first["mse_ci"] is None and first["scenes"] < 2:
         print("\nno confidence intervals: they resample scenes, and this is one")
+    elif first["mse_ci"] is not None and first["scenes"] < FEW and first["scenes"] < first["frames"]:
+        print(f"\nthe intervals are over {first['scenes']} scenes and likely too narrow: fewer than {FEW}")
 
 
 def _run(config: ConfigDict, frames: int, rows: list[dict], protocol: Protocol) -> dict:

@@ -11,6 +11,9 @@ with five and 74 % with three.
 import numpy as np
 from jaxtyping import Float, Shaped
 
+FEW = 20
+"""Scenes below which an interval deserves a warning."""
+
 
 def bootstrap_mean(
     values: Float[np.ndarray, "n"],

@@ -260,10 +260,10 @@ def metric_by_scene(
         most: scenes at most; of more, those at the two ends of the order are drawn, and the title says so.
 
     Returns:
-        None without a model besides the first row, or without a scene.
+        None without a model besides the first row, or with fewer than two scenes.
     """
     names, scenes, table = scene_changes(rows, frames, metric)
-    if not scenes:
+    if len(scenes) < 2:
         return None
     order = range(len(scenes))
     shown = [k for k in order if k < most // 2 or k >= len(order) - (most - most // 2)] if len(order) > most else order

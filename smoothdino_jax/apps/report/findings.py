@@ -6,6 +6,7 @@ has no interval is said as a number alone.
 
 from collections.abc import Callable, Mapping, Sequence
 
+from smoothdino_jax.evaluation.bootstrap import FEW
 from smoothdino_jax.metrics import Definition
 
 Interval = Callable[[str, str], tuple[float, float] | None]
@@ -17,7 +18,6 @@ _OF_THE_PAST = {
     "first_frame": "without any past",
 }
 _OF_THE_SHIFT = {"zero_shift": "with a shift of 0", "negated_shift": "with the opposite shift"}
-_FEW_SCENES = 20  # with these, a nominal 95 % covers about 92 % (see `evaluation.bootstrap`)
 
 
 def percent(change: float) -> str:
@@ -39,7 +39,7 @@ def headline(rows: Sequence[dict], smoothed: dict | None) -> str:
         return f"Only {first['name']} was evaluated: there is nothing to compare it with."
     if smoothed["mse_change"] is None:
         return f"The MSE of {smoothed['name']} or of {first['name']} is undefined, so there is no result."
-    name, change, scenes = smoothed["name"], smoothed["mse_change"], _scenes(smoothed)
+    name, change, scenes = smoothed["name"], smoothed["mse_change"], extent(smoothed)
     told = f"The MSE of {name} is {percent(change)} {'as' if _same(change) else 'than'} {first['name']}’s"
     interval = smoothed["mse_change_ci"]
     if interval is None:
@@ -89,7 +89,7 @@ def warnings(rows: Sequence[dict]) -> list[str]:
         total = empty + max(row["frames"] for row in rows)
         told.append(f"Left out, because the truth has no reading: {empty:,} of {total:,} frames.")
     scenes = rows[0]["scenes"]
-    if scenes < _FEW_SCENES and any(row["mse_change_ci"] for row in rows):
+    if scenes < FEW and any(row["mse_change_ci"] for row in rows):
         told.append(f"The intervals are over {_counted(scenes, 'scene')}: with so few, they are likely too narrow.")
     for row in rows:
         if row["nonfinite"]:
@@ -204,7 +204,8 @@ def _number(value: float) -> str:
     return f"{value:.0f}" if round(abs(value), 1) >= 10 else f"{value:.1f}"
 
 
-def _scenes(row: dict) -> str:
+def extent(row: dict) -> str:
+    """How much was measured: "368 frames of 16 scenes"."""
     return f"{_counted(row['frames'], 'frame')} of {_counted(row['scenes'], 'scene')}"
 
 

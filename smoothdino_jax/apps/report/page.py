@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from smoothdino_jax.apps.report import player
 from smoothdino_jax.apps.report.drawings import drawings, write_figures
-from smoothdino_jax.apps.report.findings import findings, gaps, headline, warnings
+from smoothdino_jax.apps.report.findings import extent, findings, gaps, headline, warnings
 from smoothdino_jax.apps.report.reading import Evaluation, read_evaluation
 from smoothdino_jax.apps.report.tables import flattened, metric_names, metric_tables, scenes_table, summary
 from smoothdino_jax.data.frames import DataError
@@ -118,7 +118,7 @@ def _tight(sentence: str) -> str:
 
 def _facts(evaluation: Evaluation) -> list[str]:
     run, row = evaluation.run, evaluation.rows[0]
-    facts = [f"{row['frames']:,} frames of {row['scenes']:,} scenes"]
+    facts = [extent(row)]
     if source := run.get("data", {}).get("source"):
         facts.insert(0, str(source))
     if run.get("device"):
