@@ -15,6 +15,7 @@ the weights.
 """
 
 from smoothdino_jax.config import default_config
+from smoothdino_jax.metrics import NYU
 
 
 def get_config():
@@ -25,9 +26,7 @@ def get_config():
     config.data.clip_length = 1
     config.data.cache_bytes = 0
     config.eval.warmup = 0
-    config.eval.min_depth = 1e-3
-    config.eval.max_depth = 10.0
-    config.eval.crop = "eigen"
+    config.eval.min_depth, config.eval.max_depth, config.eval.crop = NYU.min_depth, NYU.max_depth, NYU.crop
     config.eval.native_truth = True
     config.eval.measures = ("frame", "scale", "sharpness")
     config.eval.folder = "eval_nyu_test"

@@ -10,6 +10,7 @@ from smoothdino_jax.data import Augment, DataError, Split, make_clips, make_spli
 from smoothdino_jax.data.feature_store import DTYPES
 from smoothdino_jax.data.frames import FrameSource
 from smoothdino_jax.data.splits import make_sides
+from smoothdino_jax.evaluation.evaluator import GROUPS
 from smoothdino_jax.losses import LOSSES
 from smoothdino_jax.models.adapters import AdapterConfig
 from smoothdino_jax.models.dpt import DecoderConfig
@@ -63,6 +64,9 @@ def check_config(config: ConfigDict) -> None:
         raise ValueError(f"train.steps={train.steps} are fewer than train.accumulate={train.accumulate}: no update")
     if config.model.dtype not in ("float32", "bfloat16"):
         raise ValueError(f'model.dtype={config.model.dtype!r} must be "float32" or "bfloat16"')
+    groups = tuple(config.eval.measures)
+    if "frame" not in groups or not set(groups) <= set(GROUPS):
+        raise ValueError(f'eval.measures={groups}: "frame", and any of {", ".join(GROUPS[1:])}')
     if config.eval.name == "vanilla":
         raise ValueError('eval.name="vanilla" is the name of the frozen model\'s row: choose another')
     if train.loss not in LOSSES:

@@ -56,6 +56,7 @@ def made_rows(names=tuple(ROWS)) -> list[dict]:
             "model": "models/x",
         }
         row |= {"frames": len(mse), "scenes": len(SCENES), "empty": 1, "nonfinite": 0}
+        row |= {"unit": "scene", "units": len(SCENES)}
         row |= {metric: float(np.nanmean(columns[metric])) for metric in METRICS} | dict.fromkeys(MISSING)
         row["counts"] = {metric: int(np.isfinite(columns[metric]).sum()) for metric in METRICS}
         row["missing"] = dict(MISSING)
@@ -64,7 +65,7 @@ def made_rows(names=tuple(ROWS)) -> list[dict]:
         row["mse_change_ci"] = [float(change - half_change), float(change + half_change)]
         model = kind == "model"
         cost = {"ms_per_frame": 40.0 + 5 * k, "ms_p95": 46.0 + 5 * k, "parameters": 20_000_000 + 100_000 * k}
-        cost |= {"flops": 5e10 + 1e9 * k, "xla_mib": 300.0 + k, "device_peak_mib": None}
+        cost |= {"flops": 5e10 + 1e9 * k, "xla_mib": 300.0 + k}
         cost["ms_parts"] = {"encoder": 25.0, "phase_correlation": 1.0, "adapter": 5.0 * k or None, "decoder": 14.0}
         rows.append(row | {name: value if model else None for name, value in cost.items()})
     return rows
@@ -137,6 +138,7 @@ def write_workdir(folder: Path) -> Path:
         "command": "eval.py --config=configs/demo.py --workdir=runs/demo",
         "date": "2025-06-01T12:00:00+00:00",
         "device": "cpu",
+        "device_peak_mib": None,
         "versions": {"smoothdino-jax": "0.1.0", "jax": "0.10.2"},
         "config": config,
         "data": {"source": "synthetic", "split": "by scene", "scenes": len(SCENES), "frames": sum(SCENES.values())},

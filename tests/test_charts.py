@@ -272,7 +272,8 @@ class TestEigenvalueSpectra:
 def columns(values: dict[str, list[float]]) -> dict[str, np.ndarray]:
     scenes = [scene for scene, of in values.items() for _ in of]
     numbers = [k for of in values.values() for k in range(len(of))]
-    return {"scene": np.array(scenes), "frame": np.array(numbers), "mse": np.concatenate(list(values.values()))}
+    mse = np.concatenate(list(values.values()))
+    return {"scene": np.array(scenes), "frame": np.array(numbers), "pixels": np.full(len(mse), 9), "mse": mse}
 
 
 class TestMetricByScene:
@@ -292,12 +293,22 @@ class TestMetricByScene:
         assert ticks(figure.axes[0].xaxis) == ["adapter"]
         rendered(figure)
 
-    def test_counts_the_frames_that_both_rows_have(self):
-        frames = {
-            "vanilla": columns({"a": [9.0, 2.0, np.nan], "b": [1.0]}),
-            "adapter": columns({"a": [np.nan, 1.0, 7.0], "b": [2.0]}),
+    def test_a_scene_with_an_undefined_frame_has_no_mean_and_no_change(self):
+        first = columns({"a": [9.0, 2.0], "b": [1.0, np.nan], "c": [4.0]})
+        adapter = columns({"a": [np.nan, 1.0], "b": [2.0, 2.0], "c": [3.0]})
+        other = columns({"a": [11.0, 11.0], "b": [2.0, 2.0], "c": [5.0]})
+        rows = (*self.ROWS, row("other", 1.0))
+        figure = metric_by_scene(rows, {"vanilla": first, "adapter": adapter, "other": other})
+        np.testing.assert_equal(self.table(figure), {"c": [-25.0, 25.0], "a": [np.nan, 100.0]})
+
+    def test_a_frame_without_a_reading_does_not_count(self):
+        first, adapter = columns({"a": [9.0, np.nan], "b": [1.0]}), columns({"a": [4.5, np.nan], "b": [2.0]})
+        for made in (first, adapter):
+            made["pixels"][1] = 0
+        assert self.table(metric_by_scene(self.ROWS, {"vanilla": first, "adapter": adapter})) == {
+            "a": [-50.0],
+            "b": [100.0],
         }
-        assert self.table(metric_by_scene(self.ROWS, frames)) == {"a": [-50.0], "b": [100.0]}
 
     def test_one_scene_says_no_more_than_the_mean(self):
         frames = {"vanilla": columns({"a": [9.0, 2.0]}), "adapter": columns({"a": [1.0, 1.0]})}

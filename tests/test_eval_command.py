@@ -16,6 +16,7 @@ from smoothdino_jax.apps.evaluate import evaluate_workdir
 from smoothdino_jax.data import DataError
 from smoothdino_jax.data.clips import resize_frame
 from smoothdino_jax.data.nyu_video import NYUVideo
+from smoothdino_jax.data.synthetic import SyntheticRooms
 from smoothdino_jax.evaluation.predictors import ABLATIONS
 from smoothdino_jax.metrics import DEFINITIONS
 from smoothdino_jax.models.adapters import AdapterConfig
@@ -129,3 +130,46 @@ def test_the_documentation_names_every_metric_and_every_ablation():
     text = (ROOT / "docs/evaluation.md").read_text()
     assert [name for name in DEFINITIONS if f"| `{name}` |" not in text] == []
     assert [name for name in ABLATIONS if f"| `adapter/{name}` |" not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("measures", ("temporal",), '"frame"'),
+        ("measures", ("frame", "speed"), "sharpness"),
+        ("crop", "garg", "eigen"),
+        ("max_depth", 0.5, "0.5"),
+        ("picture_stream", 9, "streams are 0 to 0"),
+    ],
+)
+def test_fields_that_nothing_can_follow_stop_the_evaluation(workdir, field, value, message):
+    config = tiny_experiment("unused")
+    config.eval.min_depth = 1.0
+    config.eval[field] = value
+    with pytest.raises(ValueError, match=message):
+        evaluate_workdir(config, workdir)
+    assert not (workdir / "eval").exists()
+
+
+def test_a_checkpoint_may_not_take_the_name_of_an_average(workdir):
+    config = tiny_experiment("unused")
+    config.ablations = True
+    config.eval.checkpoints = f"mean2={workdir / 'model'}"
+    with pytest.raises(ValueError, match="'mean2'"):
+        evaluate_workdir(config, workdir)
+
+
+def test_data_without_depth_say_so(workdir, monkeypatch):
+    monkeypatch.setattr(SyntheticRooms, "__getitem__", without_depth(SyntheticRooms.__getitem__))
+    config = tiny_experiment("unused")
+    config.eval.measures = ("frame",)
+    with pytest.raises(ValueError, match="the data have no depth"):
+        evaluate_workdir(config, workdir)
+
+
+def without_depth(read):
+    def empty(source, position):
+        frame = read(source, position)
+        return frame._replace(depth=np.zeros_like(frame.depth))
+
+    return empty

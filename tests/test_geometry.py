@@ -2,10 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
-from smoothdino_jax.data.clips import resize_frame
-from smoothdino_jax.data.frames import Frame
 from smoothdino_jax.metrics.geometry import (
     Projection,
     crop_intrinsics,
@@ -17,7 +14,6 @@ from smoothdino_jax.metrics.geometry import (
     reproject,
     rigid_flow,
     sample,
-    scale_intrinsics,
     splat_last,
     splat_nearest,
     unproject,
@@ -107,14 +103,6 @@ def test_intrinsics_of_a_crop_see_the_same_points():
     depth = jnp.full((1, 3, 5), 2.0)
     points = unproject(depth, K)[:, 1:, 2:]
     np.testing.assert_allclose(unproject(depth[:, 1:, 2:], crop_intrinsics(K, top=1, left=2)), points, atol=1e-6)
-
-
-def test_scaled_intrinsics_are_those_of_a_resized_frame():
-    image, depth = np.zeros((6, 10, 3), np.uint8), np.ones((6, 10), np.float32)
-    frame = Frame(image, depth, "scene", 0, None, np.asarray(K[0], np.float64))
-    resized = resize_frame(frame, (3, 5))
-    np.testing.assert_allclose(scale_intrinsics(K, 0.5, 0.5)[0], resized.intrinsics, atol=1e-6)
-    assert resized.intrinsics[0, 2] == pytest.approx(0.5 * 2.5 - 0.5)
 
 
 def test_points_land_on_the_nearest_pixel_and_nowhere_outside():

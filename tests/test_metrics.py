@@ -98,10 +98,10 @@ def test_predictions_below_a_millimetre_count_as_one_in_logarithms_and_ratios_al
 
 def test_counts_of_pixels_and_of_broken_ones():
     truth = jnp.concatenate([TRUTH, jnp.zeros_like(TRUTH)])
-    broken = jnp.array([[jnp.nan, jnp.inf], [1.0, jnp.nan]])  # the last one has no truth
+    broken = jnp.array([[jnp.nan, jnp.inf], [1.0, jnp.nan]])  # the last one has no truth, and counts as well
     found = counts(jnp.stack([broken, broken]), truth)
     assert found["pixels"].tolist() == [3, 0]
-    assert found["nonfinite"].tolist() == [2, 0]
+    assert found["nonfinite"].tolist() == [3, 3]
 
 
 def test_losses_by_hand():

@@ -174,3 +174,12 @@ def test_maps_move_with_the_picture_and_weigh_nothing_where_they_come_from_outsi
 def test_an_unknown_ablation_names_those_there_are():
     with pytest.raises(ValueError, match="first_frame"):
         Smoothed("a", "everything")
+
+
+def test_one_broken_prediction_does_not_outlive_its_stream(model):
+    images = np.full((3, 1, *SIZE, 3), 7, np.uint8)
+    for average in (Average("a", 2), Average("a", 3, exponential=True), Average("a", 2, aligned=True)):
+        state = average.init({"a": model}, images[0])
+        state = state._replace(depths=jnp.full_like(state.depths, jnp.nan), weights=jnp.ones_like(state.weights))
+        depth, _ = average(Frames({"a": model}, images[0], np.array([True])), state)
+        assert np.isfinite(depth).all()

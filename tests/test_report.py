@@ -1,6 +1,7 @@
 """The report: what it says of an evaluation, that it says what is missing, and that it needs nothing but itself."""
 
 import base64
+import dataclasses
 import json
 import re
 from html.parser import HTMLParser
@@ -9,12 +10,18 @@ import cv2
 import numpy as np
 import pytest
 from made_evaluation import write_workdir
+from matplotlib.colors import to_hex
 
 from smoothdino_jax.apps.cli import main
+from smoothdino_jax.apps.report import style
+from smoothdino_jax.apps.report.drawings import drawings
 from smoothdino_jax.apps.report.page import MARKER, make_report
+from smoothdino_jax.apps.report.paths import without_homes
 from smoothdino_jax.apps.report.reading import read_evaluation
+from smoothdino_jax.apps.report.scenes import scene_changes
 from smoothdino_jax.apps.report.tables import scenes_table
 from smoothdino_jax.data import DataError
+from smoothdino_jax.evaluation.bootstrap import bootstrap_change
 from smoothdino_jax.metrics import DEFINITIONS
 
 
@@ -102,6 +109,13 @@ def test_figures_are_embedded_and_written(whole):
     assert all(cv2.imread(str(path)).std() > 1 for path in (whole.parent / "figures").iterdir())
 
 
+def test_the_words_on_scale_name_the_colours_that_are_drawn(workdir):
+    drawing = next(made for made in drawings(read_evaluation(workdir)) if made.key == "mse_parts")
+    left, scale = (bars.patches[0].get_facecolor() for bars in drawing.figure.axes[0].containers)
+    assert (to_hex(left), to_hex(scale)) == (style.BLUE.lower(), style.YELLOW.lower())
+    assert "would leave of the MSE (blue), and what it would take away (yellow)" in drawing.caption
+
+
 def test_the_player_has_every_frame_of_every_layer(whole):
     text = re.search(r'id="frames">(.*?)</script>', whole.read_text(), re.S).group(1)
     data = json.loads(text)
@@ -125,6 +139,108 @@ def test_scenes_are_means_over_their_frames_with_a_reading(whole):
     assert cellar[1].value == 7  # of 8 frames one is empty
     assert cellar[2].value == pytest.approx(np.nanmean(vanilla))
     assert cellar[-1].value == pytest.approx(np.nanmean(adapter) / np.nanmean(vanilla) - 1)
+
+
+def test_a_scene_with_an_undefined_frame_has_no_mean_in_any_table(whole):
+    evaluation = read_evaluation(whole.parent)
+    evaluation.frames["adapter"]["mse"][14] = np.nan
+    cellar = next(line for line in scenes_table(evaluation).rows if line[0].value == "cellar")
+    adapter = [column.key for column in scenes_table(evaluation).columns].index("adapter")
+    assert cellar[adapter].text == cellar[-1].text == "–"
+    _, scenes, changes = scene_changes(evaluation.rows, evaluation.frames, "mse")
+    assert np.isnan(changes[scenes.index("cellar"), 0])
+
+
+def test_intervals_say_what_was_resampled(workdir):
+    assert "Intervals are by a bootstrap over the 2 scenes." in page_of(workdir)
+
+    def of_images(rows):
+        for made in rows:
+            made |= {"unit": "image", "units": 19}
+
+    rewrite(workdir, of_images)
+    page = page_of(workdir)
+    assert "Of the MSE, by a bootstrap over the 19 images. Sorts by its lower end." in page
+    assert "The intervals are over 19 images: with so few" in page
+    assert "<span>20 single images</span>" in page
+
+
+def test_intervals_between_rows_resample_what_the_rows_do(whole):
+    evaluation = read_evaluation(whole.parent)
+    columns = evaluation.frames
+    use = columns["adapter"]["pixels"] > 0
+    ours, other = columns["adapter"]["mse"][use], columns["mean2"]["mse"][use]
+    scenes = bootstrap_change(ours, other, columns["adapter"]["scene"][use])
+    images = bootstrap_change(ours, other, np.arange(19))
+    assert scenes != images
+    assert evaluation.change_interval("adapter", "mean2") == scenes
+    single = dataclasses.replace(evaluation, rows=[row | {"unit": "image", "units": 19} for row in evaluation.rows])
+    assert single.change_interval("adapter", "mean2") == images
+
+
+def test_values_of_the_method_are_shown_as_they_are(workdir):
+    path = workdir / "eval/run.json"
+    run = json.loads(path.read_text())
+    run["data"]["source"] = "'NoneSuch'"
+    run["protocol"] = {"max_depth": None, "crop": "None of it", "range": [0.5, None]}
+    path.write_text(json.dumps(run))
+    page = page_of(workdir)
+    for name, value in (("data.source", "&#39;NoneSuch&#39;"), ("protocol.max_depth", "–")):
+        assert f'<th scope="row">{name}</th><td>{value}</td>' in page
+    assert '<th scope="row">protocol.crop</th><td>None of it</td>' in page
+    assert '<th scope="row">protocol.range</th><td>[0.5, None]</td>' in page
+    assert "peak memory" not in page
+    path.write_text(json.dumps(run | {"device_peak_mib": 1234.4}))
+    assert '<th scope="row">device’s peak memory</th><td>1,234 MiB over the whole evaluation</td>' in page_of(workdir)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("eval.py --workdir=/home/jane/runs/nyu/demo", "eval.py --workdir=…/nyu/demo"),
+        ("smoothdino report '/Users/jane/my runs/demo' -o x.html", "smoothdino report '…/my runs/demo' -o x.html"),
+        ("a=/home/jane/a,b=/srv/models/large/b", "a=…/a,b=…/large/b"),
+        ("/home/jane", "…"),
+        ("/home/jane/demo", "…/demo"),
+        ("/root/demo", "…/demo"),
+        ("/data/nyu", "/data/nyu"),
+        ("/data/home/nyu", "…/home/nyu"),
+        ("runs/demo/model", "runs/demo/model"),
+        ("../runs/home/demo", "../runs/home/demo"),
+        ("https://a.org/home/b/c", "https://a.org/home/b/c"),
+        ("depth / truth, m/s, 1/2", "depth / truth, m/s, 1/2"),
+    ],
+)
+def test_absolute_paths_are_cut_and_homes_are_hidden(text, shown):
+    assert without_homes(text) == shown
+
+
+def test_the_home_of_whoever_makes_the_report_is_hidden_wherever_it_is(monkeypatch):
+    monkeypatch.setenv("HOME", "/srv/people/jane")
+    assert without_homes("/srv/people/jane/demo") == "…/demo"
+    assert without_homes("/srv/people/jane") == "…"
+    assert without_homes("/srv/people/janet/demo") == "…/janet/demo"
+
+
+def test_no_path_of_the_page_leads_to_a_home(workdir, monkeypatch):
+    monkeypatch.setenv("HOME", str(workdir.parent.parent))
+    home = str(workdir.parent.parent)
+
+    def place(rows):
+        for made in rows:
+            made["model"] = f"{home}/runs/{made['name']}/model"
+
+    rewrite(workdir, place)
+    path = workdir / "eval/run.json"
+    run = json.loads(path.read_text())
+    run["command"] = f"python {home}/code/eval.py --config=configs/demo.py --workdir={workdir}"
+    run["config"]["data"]["source"]["folder"] = f"{home}/data/nyu"
+    path.write_text(json.dumps(run))
+    page = page_of(workdir)
+    assert home not in page
+    assert "[model, …/adapter/model]" in page
+    assert f"--workdir=…/{workdir.parent.name}/run" in page
+    assert "…/data/nyu" in page
 
 
 def test_a_name_is_never_markup(tmp_path):

@@ -12,7 +12,15 @@ def row(name, mse, kind="model", interval=None, **fields):
     first = 0.2
     change = None if mse is None else mse / first - 1
     made = {"name": name, "kind": kind, "what": "", "model": "m", "frames": 100, "scenes": 30, "empty": 0}
-    made |= {"nonfinite": 0, "counts": {}, "missing": {}, "mse": mse, "mse_ci": None}
+    made |= {
+        "unit": "scene",
+        "units": fields.get("scenes", 30),
+        "nonfinite": 0,
+        "counts": {},
+        "missing": {},
+        "mse": mse,
+        "mse_ci": None,
+    }
     return made | {"mse_change": change, "mse_change_ci": interval} | fields
 
 
@@ -46,6 +54,25 @@ def test_a_change_that_may_be_chance_is_said_to():
     )
 
 
+@pytest.mark.parametrize(
+    ("interval", "end"),
+    [
+        ([0.0, 0.0], ", and so it is at both ends of its 95 % interval."),
+        ([-0.031, 0.02], " (95 % interval: 3.1 % lower to 2.0 % higher)."),
+        (None, "; there is no interval."),
+    ],
+)
+def test_no_change_is_neither_a_gain_nor_chance(interval, end):
+    adapter = row("adapter", 0.2, interval=interval)
+    told = headline([VANILLA, adapter], adapter)
+    assert told == f"The MSE of adapter is the same to 0.1 % as vanilla’s on 100 frames of 30 scenes{end}"
+
+
+def test_single_images_are_no_frames_of_scenes():
+    adapter = row("adapter", 0.16, interval=[-0.25, -0.146], unit="image", units=100)
+    assert " on 100 single images (95 % interval" in headline([VANILLA, adapter], adapter)
+
+
 def test_a_result_that_is_none_is_no_result():
     broken = row("adapter", None)
     assert headline([VANILLA, broken], broken).endswith("undefined, so there is no result.")
@@ -53,39 +80,12 @@ def test_a_result_that_is_none_is_no_result():
     assert findings([VANILLA, broken], broken, DEFINITIONS) == []
 
 
-@pytest.mark.parametrize(
-    ("shuffled", "text"),
-    [
-        (0.1610, "Most of the gain is not the past: 98 % of it remains with a past drawn at random."),
-        (0.1760, "More than half of the gain is not the past: 60 % of it remains with a past drawn at random."),
-        (0.1880, "The gain depends on the past in good part: 30 % of it remains with a past drawn at random."),
-        (0.1996, "The gain depends on the past: 1 % of it remains with a past drawn at random."),
-        (0.2400, "The gain depends on the past: nothing of it remains with a past drawn at random."),
-    ],
-)
-def test_what_is_left_of_the_gain_without_the_past(shuffled, text):
+def test_what_ablations_leave_of_the_gain_is_told():
     adapter = row("adapter", 0.16, interval=[-0.25, -0.1])
-    rows = [VANILLA, adapter, row("adapter/shuffled", shuffled, "ablation")]
-    assert findings(rows, adapter, DEFINITIONS)[0] == text
-
-
-def test_ablations_with_the_same_outcome_share_a_sentence():
-    adapter = row("adapter", 0.16, interval=[-0.25, -0.1])
-    left = {"shuffled": 0.21, "current": 0.197, "first_frame": 0.22, "zero_shift": 0.16, "negated_shift": 0.162}
-    rows = [VANILLA, adapter, *(row(f"adapter/{name}", mse, "ablation") for name, mse in left.items())]
-    rows.append(row("other/shuffled", 0.16, "ablation"))
-    assert findings(rows, adapter, DEFINITIONS)[:2] == [
-        "The gain depends on the past: nothing of it remains with a past drawn at random or without any past, 8 % with "
-        "the current frame in place of the past.",
-        "Most of the gain is not the shift: 100 % of it remains with a shift of 0, 95 % with the opposite shift.",
-    ]
-
-
-def test_without_a_gain_nothing_is_said_of_where_it_comes_from():
-    for mse, interval in ((0.21, [0.01, 0.09]), (0.19, [-0.12, 0.02])):
-        adapter = row("adapter", mse, interval=interval)
-        rows = [VANILLA, adapter, row("adapter/shuffled", 0.195, "ablation")]
-        assert not [sentence for sentence in findings(rows, adapter, DEFINITIONS) if "past" in sentence]
+    rows = [VANILLA, adapter, row("adapter/current", 0.161, "ablation")]
+    assert findings(rows, adapter, DEFINITIONS)[0] == (
+        "Most of the gain is not the past: 98 % of it remains with the current frame in place of the past."
+    )
 
 
 def test_the_best_average_is_the_one_to_beat():
@@ -101,13 +101,52 @@ def test_a_difference_between_two_rows_has_its_own_interval():
     adapter, other = row("adapter", 0.16), row("current_only", 0.164)
     told = findings([VANILLA, adapter, other], adapter, DEFINITIONS, lambda name, against: (-0.05, 0.01))[0]
     assert told.endswith("(0.1640 m²); the interval (5.0 % lower to 1.0 % higher) includes no difference.")
+    twin = row("twin", 0.16)
+    told = findings([VANILLA, adapter, twin], adapter, DEFINITIONS, lambda name, against: (0.0, 0.0))[0]
+    assert told == (
+        "The MSE of adapter (0.1600 m²) is the same to 0.1 % as that of twin (0.1600 m²), and so it is at both ends of "
+        "the interval."
+    )
 
 
 def test_what_got_worse_is_named():
     better = VANILLA | {"flicker": 0.02, "delta1": 0.8, "edge_f1": 0.5}
     adapter = row("adapter", 0.16, flicker=0.01, delta1=0.9, edge_f1=0.45)
-    told = findings([better, adapter], adapter, DEFINITIONS)[0]
-    assert told == "Of 4 metrics that differ from vanilla’s, 3 are better; worse: edge F1 10 % lower."
+    told = findings([better, adapter], adapter, DEFINITIONS)
+    assert told == [
+        "Of 4 metrics that differ from vanilla’s, 3 are better in the mean (no intervals); worse: edge F1 10 % lower."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mse", "delta1", "text"),
+    [
+        (0.16, 0.8, "The one metric that differs from vanilla’s is better in the mean (no interval)."),
+        (0.25, 0.8, "The one metric that differs from vanilla’s is worse in the mean (no interval): MSE 25 % higher."),
+        (0.16, 0.9, "All 2 metrics that differ from vanilla’s are better in the mean (no intervals)."),
+        (0.16, 0.4, "Of 2 metrics that differ from vanilla’s, 1 is better in the mean (no intervals); worse: δ1 50 % "),
+        (0.25, 0.4, "Of 2 metrics that differ from vanilla’s, none is better in the mean (no intervals); worse: MSE"),
+    ],
+)
+def test_metrics_are_counted_in_words_that_fit_their_number(mse, delta1, text):
+    adapter = row("adapter", mse, delta1=delta1)
+    told = findings([VANILLA | {"delta1": 0.8}, adapter], adapter, DEFINITIONS)[0]
+    assert told.startswith(text.replace("δ1", DEFINITIONS["delta1"].label))
+
+
+def test_means_over_different_frames_are_not_compared():
+    first = VANILLA | {"flicker": 0.02, "edge_f1": 0.5, "delta1": 0.8, "counts": {"edge_f1": 90, "flicker": 98}}
+    adapter = row("adapter", 0.16, edge_f1=0.7, flicker=0.01, delta1=None, counts={"edge_f1": 80, "flicker": 98})
+    assert findings([first, adapter], adapter, DEFINITIONS) == [
+        "All 2 metrics that differ from vanilla’s are better in the mean (no intervals). Undefined for adapter: "
+        f"{DEFINITIONS['delta1'].label}. Not compared, as the two rows have it on different numbers of frames: edge F1."
+    ]
+
+
+def test_a_metric_that_was_0_has_no_relative_change():
+    adapter = row("adapter", 0.2, flicker=0.01)
+    told = findings([VANILLA | {"flicker": 0.0}, adapter], adapter, DEFINITIONS)[0]
+    assert told.endswith("is worse in the mean (no interval): flicker 0.01 instead of 0.")
 
 
 def test_frames_that_do_not_count_are_counted():
@@ -116,8 +155,20 @@ def test_frames_that_do_not_count_are_counted():
         "Left out, because the truth has no reading: 4 of 104 frames.",
         "adapter: the prediction of 2 frames has pixels that are NaN or infinite. Means over its frames are undefined.",
     ]
-    few = [VANILLA | {"scenes": 5}, row("adapter", 0.1, interval=[-0.6, -0.4])]
-    assert warnings(few) == ["The intervals are over 5 scenes: with so few, they are likely too narrow."]
+
+
+@pytest.mark.parametrize(
+    ("unit", "units", "told"),
+    [
+        ("scene", 5, ["The intervals are over 5 scenes: with so few, they are likely too narrow."]),
+        ("image", 19, ["The intervals are over 19 images: with so few, they are likely too narrow."]),
+        ("image", 654, []),  # of one scene, as far as their folder says
+    ],
+)
+def test_intervals_over_few_scenes_or_images_are_warned_of(unit, units, told):
+    over = {"unit": unit, "units": units, "scenes": 1 if unit == "image" else units}
+    assert warnings([VANILLA | over, row("adapter", 0.1, interval=[-0.6, -0.4]) | over]) == told
+    assert warnings([VANILLA | over, row("adapter", 0.1) | over]) == []
 
 
 def test_metrics_that_are_missing_come_with_the_reason():

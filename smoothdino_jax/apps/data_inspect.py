@@ -15,6 +15,7 @@ from absl import logging
 from tqdm import tqdm
 
 from smoothdino_jax.apps.contact_sheet import contact_sheet
+from smoothdino_jax.apps.writing import check_free, write_whole
 from smoothdino_jax.data.detect import layout_of
 from smoothdino_jax.data.frames import DataError
 from smoothdino_jax.data.opening import LAYOUTS, open_folder
@@ -156,8 +157,9 @@ def _run(args: argparse.Namespace) -> None:
     sheet = args.output or Path(f"{name}_inspect.png")
     if sheet.suffix.lower() != ".png":
         raise DataError(f"-o {sheet}: the contact sheet is a PNG, the name has to end in .png")
-    _check_free(sheet, args.overwrite or args.output is None)
-    _check_free(args.json, args.overwrite)
+    check_free(sheet, args.overwrite or args.output is None)
+    if args.json:
+        check_free(args.json, args.overwrite)
     with _quiet():
         layout = layout_of(path) if args.layout == "auto" else args.layout
         source = open_folder(path, args.scenes, layout, missing="skip", check=False)
@@ -165,10 +167,10 @@ def _run(args: argparse.Namespace) -> None:
     inspection = inspect_source(source, args.frames, layout, watch)
     picture = contact_sheet(source, inspection, str(args.path))
     encoded = cv2.imencode(".png", picture[..., ::-1])[1].tobytes()
-    _write(sheet, encoded)
+    write_whole(sheet, encoded)
     if args.json:
         figures = {"path": str(args.path), **inspection.as_dict()}
-        _write(args.json, (json.dumps(figures, indent=2, ensure_ascii=False) + "\n").encode())
+        write_whole(args.json, (json.dumps(figures, indent=2, ensure_ascii=False) + "\n").encode())
     print(f"contact sheet: {sheet}" + (f", figures: {args.json}" if args.json else ""))
     print(report(inspection, args.path, sheet))
 
@@ -182,26 +184,3 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logging.set_verbosity(before)
-
-
-def _check_free(file: Path | None, overwrite: bool) -> None:
-    if file is None:
-        return
-    if file.is_dir():
-        raise DataError(f"{file} is a folder: give the name of a file")
-    if file.exists() and not overwrite:
-        raise DataError(f"{file} exists already: choose another name, or add --overwrite")
-
-
-def _write(file: Path, data: bytes) -> None:
-    """Writes a file whole or not at all."""
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            part.write_bytes(data)
-            part.replace(file)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise DataError(f"{file} can't be written: {error.strerror or error}") from None

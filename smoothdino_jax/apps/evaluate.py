@@ -27,6 +27,7 @@ from smoothdino_jax.models.smoothdino import SmoothDINO
 from smoothdino_jax.weights.folder import load
 
 _PICTURE_FRAMES = 48
+_PICTURES = ("clip.npz", "comparison.png", "comparison.mp4", "comparison.gif")
 
 
 def evaluate_workdir(config: ConfigDict, workdir: Path) -> list[dict]:
@@ -44,18 +45,17 @@ def evaluate_workdir(config: ConfigDict, workdir: Path) -> list[dict]:
         The rows.
 
     Raises:
-        DataError, WeightsError, ValueError: bad input, before anything is evaluated.
+        DataError, WeightsError, ValueError: bad input, before anything is evaluated; but that no frame has a reading
+            that counts is known only in the end.
     """
     check_config(config)
     protocol = _protocol(config)
-    paths = _checkpoints(config.eval.checkpoints)
+    checkpoints = _checkpoints(config.eval.checkpoints)
     source, split = open_data(config)
     frames = ClipSource(source, split.validation, working_size(config), config.data.cache_bytes)
-    models, folders = _models(config, workdir, paths)
+    models, folders = _models(config, workdir, checkpoints)
     predictors = _predictors(config, models)
     paths = streams(source, split.validation)
-    if not 0 <= config.eval.picture_stream < len(paths):
-        raise ValueError(f"eval.picture_stream={config.eval.picture_stream}: the streams are 0 to {len(paths) - 1}")
     adapted = any(model.adapter is not None for model in models.values())
     lanes = Lanes(
         frames,
@@ -67,38 +67,44 @@ def evaluate_workdir(config: ConfigDict, workdir: Path) -> list[dict]:
         native_truth=config.eval.native_truth,
         others=config.ablations,
     )
+    if not 0 <= config.eval.picture_stream < len(paths):
+        raise ValueError(f"eval.picture_stream={config.eval.picture_stream}: the streams are 0 to {len(paths) - 1}")
     shown = paths[config.eval.picture_stream][:_PICTURE_FRAMES]
     records = measure(
         models, predictors, lanes, groups=tuple(config.eval.measures), protocol=protocol, progress="evaluating"
     )
     adapters = {name: model.config.adapter for name, model in models.items()}
     rows = make_rows(records, predictors, folders, adapters=adapters, resamples=config.eval.resamples)
+    # What took long first.
+    folder = workdir / config.eval.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    records.write_csv(folder / "frames.csv")
     images = np.stack([frames.frame(position).image for position in shown])
     for name, taken in latency(models, images, config.eval.timing_frames, progress="timing").items():
         row = next(row for row in rows if row["name"] == name)
-        add_costs(row, taken, parameters(models[name]), device_peak_mib())
+        add_costs(row, taken, parameters(models[name]))
     rows = plain(rows)
 
-    folder = workdir / config.eval.folder
-    folder.mkdir(parents=True, exist_ok=True)
     print(eval_tables.comparison_table(rows))
     _print_remarks(rows)
     (folder / "metrics.json").write_text(json.dumps(rows, indent=2) + "\n")
     eval_tables.write_csv(rows, folder / "metrics.csv")
     tables = eval_tables.paper_table(rows), eval_tables.comparison_table(rows, short=False)
     (folder / "table.md").write_text("\n\n".join(tables) + "\n")
-    records.write_csv(folder / "frames.csv")
     (folder / "run.json").write_text(json.dumps(_run(config, len(records.frames), rows, protocol), indent=2) + "\n")
     written = ["metrics.json", "metrics.csv", "table.md", "frames.csv", "run.json"]
-    (folder / "clip.npz").unlink(missing_ok=True)  # of an evaluation before
+    for name in _PICTURES:  # of an evaluation before
+        (folder / name).unlink(missing_ok=True)
     if config.eval.pictures:
         own = config.eval.name if config.eval.name in models else list(models)[-1]
         clip = capture({name: models[name] for name in dict.fromkeys([next(iter(models)), own])}, frames, shown)
         clip.save(folder / "clip.npz")
-        written += ["clip.npz", *_pictures(clip, folder)]
+        _draw(clip, folder)
+        written += _PICTURES
     print(f"\n{folder}: {', '.join(written)}")
     if config.eval.pictures:
-        print(f"`smoothdino report {workdir}` makes one page of it")
+        where = "" if config.eval.folder == "eval" else f" --folder {config.eval.folder}"
+        print(f"`smoothdino report {workdir}{where}` makes one page of it")
     return rows
 
 
@@ -131,8 +137,10 @@ def _models(config: ConfigDict, workdir: Path, folders: dict[str, str]):
         if own.adapter is not None:
             models[config.eval.name], paths[config.eval.name] = own, workdir / "model"
     elif folders:
+        paths = folders
         first = next(iter(folders))
-        models, paths = {"vanilla": models[first].vanilla()} | models, {"vanilla": folders[first]} | folders
+        if models[first].adapter is not None:  # else it is the frozen model itself
+            models, paths = {"vanilla": models[first].vanilla()} | models, {"vanilla": folders[first]} | folders
     else:
         raise DataError(
             f"{workdir} holds no trained model: let train.py with this --workdir finish first, or name models with "
@@ -150,8 +158,11 @@ def _predictors(config: ConfigDict, models: dict[str, SmoothDINO]) -> dict[str, 
         smoothed = [name for name, predictor in predictors.items() if isinstance(predictor, Smoothed)]
         if not smoothed:
             raise ValueError("--config.ablations: none of the models has an adapter to be denied its past")
-        predictors |= {f"{smoothed[-1]}/{how}": Smoothed(smoothed[-1], how) for how in ABLATIONS}
-        predictors |= averages("vanilla")
+        more: dict[str, Predictor] = {f"{smoothed[-1]}/{how}": Smoothed(smoothed[-1], how) for how in ABLATIONS}
+        more |= averages(next(iter(models)))
+        if taken := predictors.keys() & more.keys():
+            raise ValueError(f"eval.checkpoints: the name {taken.pop()!r} is that of an average: choose another")
+        predictors |= more
     return predictors
 
 
@@ -168,10 +179,11 @@ def _print_remarks(rows: list[dict]) -> None:
         reasons.setdefault(why, []).append(metric)
     for why, metrics in reasons.items():
         print(f"\nnot measured, {why}: {', '.join(metrics)}")
-    if first["mse_ci"] is None and first["scenes"] < 2:
-        print("\nno confidence intervals: they resample scenes, and this is one")
-    elif first["mse_ci"] is not None and first["scenes"] < FEW and first["scenes"] < first["frames"]:
-        print(f"\nthe intervals are over {first['scenes']} scenes and likely too narrow: fewer than {FEW}")
+    units = f"{first['units']} {first['unit']}{'s' * (first['units'] > 1)}"
+    if first["units"] < 2:
+        print(f"\nno confidence intervals: they resample {first['unit']}s, and this is one")
+    elif first["mse_ci"] is not None and first["units"] < FEW:
+        print(f"\nthe intervals are over {units} and likely too narrow: fewer than {FEW}")
 
 
 def _run(config: ConfigDict, frames: int, rows: list[dict], protocol: Protocol) -> dict:
@@ -187,12 +199,13 @@ def _run(config: ConfigDict, frames: int, rows: list[dict], protocol: Protocol) 
                 "frames": frames,
             },
             "protocol": dataclasses.asdict(protocol),
+            "device_peak_mib": device_peak_mib(),
             "config": fields,
         }
     )
 
 
-def _pictures(clip: Clip, folder: Path) -> list[str]:
+def _draw(clip: Clip, folder: Path) -> None:
     """Draws the clip: the frame in the middle as a picture, all of them as a film."""
     valid = clip.truth[clip.truth > 0]
     near, far = np.percentile(valid, [1, 99]) if len(valid) else (0.0, 10.0)
@@ -202,10 +215,8 @@ def _pictures(clip: Clip, folder: Path) -> list[str]:
     for k in tqdm(range(len(clip.frames)), "drawing", leave=False, disable=None):
         depths = {name: depth[k] for name, depth in clip.predictions.items()}
         drawn.append(canvas.draw(clip.image[k], clip.truth[k], depths))
-    names = [f"comparison.{kind}" for kind in ("png", "mp4", "gif")]
-    cv2.imwrite(str(folder / names[0]), cv2.cvtColor(drawn[len(drawn) // 2], cv2.COLOR_RGB2BGR))
-    with VideoWriter(folder / names[1], fps=10) as video:
+    cv2.imwrite(str(folder / "comparison.png"), cv2.cvtColor(drawn[len(drawn) // 2], cv2.COLOR_RGB2BGR))
+    with VideoWriter(folder / "comparison.mp4", fps=10) as video:
         for picture in drawn:
             video.write(picture)
-    write_gif(folder / names[2], drawn[::2], fps=5)
-    return names
+    write_gif(folder / "comparison.gif", drawn[::2], fps=5)

@@ -128,7 +128,6 @@ def _step(graph, predictors, groups, protocol, weights, carry, batch):
     states = {name: state for name, (_, state) in made.items()}
     truth = protocol.restrict(batch["depth"])
     predictions = jnp.stack([_at_size(depth, truth.shape[1:]) for depth, _ in made.values()])
-    predictions = protocol.clamp(predictions)
 
     last = ()
     if "temporal" in groups:
@@ -138,7 +137,8 @@ def _step(graph, predictors, groups, protocol, weights, carry, batch):
         last = View(predictions, truth, image)
 
     def of_row(row):
-        prediction, before = row
+        whole, before = row
+        prediction = protocol.clamp(whole)
         values = frame_counts(prediction, truth)
         if "frame" in groups:
             values |= frame_metrics(prediction, truth)
@@ -150,7 +150,7 @@ def _step(graph, predictors, groups, protocol, weights, carry, batch):
             # A stream's first frame has no past: without truth and motion, nothing is defined.
             known = jnp.where(batch["fresh"][:, None, None], 0.0, carry.last.truth)
             previous = carry.last._replace(prediction=before, truth=known)
-            current = last._replace(prediction=prediction)
+            current = last._replace(prediction=whole)
             values |= temporal_metrics(Pair(previous, current, batch["motion"], batch["intrinsics"]))
         return values
 
@@ -208,9 +208,8 @@ def _records(measured: list[dict], predictors: tuple[str, ...], lanes: Lanes) ->
         scenes[inside] = scene
         numbers[inside] = lanes.frames.source.indices(scene)[ordered[inside] - where.start]
     rows = {name: {column: values[k] for column, values in columns.items()} for k, name in enumerate(predictors)}
-    return Records(
-        scenes.astype(str), numbers, rows, single=all(entry[1] for lane in lanes.table for entry in lane if entry[2])
-    )
+    single = all(len(segment) == 1 for segment in lanes.frames.source.segments)
+    return Records(scenes.astype(str), numbers, rows, single)
 
 
 def share_frozen(models: dict[str, SmoothDINO]) -> None:

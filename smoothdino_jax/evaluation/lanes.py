@@ -102,7 +102,8 @@ class Lanes:
         images, frames = zip(*map(self._frame, positions), strict=True)
         sizes = {(image.shape[:2], frame.depth.shape) for image, frame in zip(images, frames, strict=True)}
         if len(sizes) > 1:
-            raise DataError(f"frames of different sizes (height, width): {sorted(s for _, s in sizes)}. Set data.size.")
+            mend = "eval.native_truth=False and data.size" if self.native_truth else "data.size"
+            raise DataError(f"frames of different sizes (height, width): {sorted(s for _, s in sizes)}. Set {mend}.")
         batch = {
             "image": np.stack(images),
             "depth": np.stack([frame.depth for frame in frames]),

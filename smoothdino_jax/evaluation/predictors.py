@@ -189,6 +189,8 @@ class Average:
         depth, model = frames.vanilla(self.model), frames.models[self.model]
         depths, spectrum = state.depths, state.spectrum
         weights = jnp.where(frames.fresh[:, None, None, None], 0.0, state.weights)
+        # What weighs nothing may be NaN.
+        depths = jnp.where(weights > 0, depths, 0.0)
         if self.aligned:
             shift, spectrum = model.track(frames.images, state.spectrum)
             depths, weights = moved(depths, weights, shift)

@@ -1,7 +1,7 @@
 """What was measured of every frame, and what that comes to.
 
 Nothing is averaged away: a frame without truth is counted (`empty`), a metric that a frame has no value for is counted
-(`counts`), and one frame with NaN in its prediction makes the row's means NaN and is counted (`nonfinite`).
+(`counts`), and one frame with NaN anywhere in its prediction makes the row's means NaN and is counted (`nonfinite`).
 """
 
 import csv
@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int, Shaped
 
 NOT_METRICS = ("pixels", "nonfinite", "dx", "dy", "response")
-"""Columns of a row that are not averaged: pixels with a reading, those whose prediction is NaN or infinite, and the
+"""Columns of a row that are not averaged: pixels with a reading, pixels whose prediction is NaN or infinite, and the
 shift that an adapter was told, in pixels at the working size."""
 
 
@@ -63,10 +63,13 @@ class Records:
         """
         columns, use = self.rows[row], self.usable(row)
         if not use.any():
-            raise ValueError("no frame with a depth reading was evaluated")
+            raise ValueError(
+                f"none of the {len(use)} frames has a depth reading that counts: the data have no depth, or none is "
+                "left by eval.min_depth, eval.max_depth and eval.crop"
+            )
         values = {name: columns[name][use].astype(np.float64) for name in self.metrics}
         pixels = columns["pixels"][use].astype(np.float64)
-        broken = columns["nonfinite"][use] > 0
+        broken = columns["nonfinite"] > 0
         found: dict = {}
         counts = {}
         for name, column in values.items():
@@ -77,7 +80,8 @@ class Records:
             if name == "mse":
                 found["mse_pixels"] = float((column * pixels).sum() / pixels.sum())
             if name == "scale_median":
-                found["scale_std"] = float("nan") if broken.any() else _within(column, self.scenes[use])
+                of_video = not (broken.any() or self.single)
+                found["scale_std"] = _within(column, self.scenes[use]) if of_video else float("nan")
         return found | {
             "frames": int(use.sum()),
             "scenes": len(np.unique(self.scenes[use])),

@@ -10,21 +10,16 @@ from smoothdino_jax.evaluation.bootstrap import bootstrap_change, bootstrap_mean
 from smoothdino_jax.evaluation.cost import Latency
 from smoothdino_jax.evaluation.predictors import ABLATIONS, Average, Predictor, Smoothed
 from smoothdino_jax.evaluation.records import Records
+from smoothdino_jax.metrics import DEFINITIONS, temporal
 from smoothdino_jax.models.adapters import AdapterConfig
 
 VERSION = 2
 """Of `metrics.json` and `run.json`; raised when a field changes its meaning."""
 
-_COSTS = (
-    "ms_per_frame",
-    "ms_p95",
-    "ms_parts",
-    "parameters",
-    "parameters_adapter",
-    "flops",
-    "xla_mib",
-    "device_peak_mib",
-)
+NEEDS_POSES = tuple(name for name in temporal.DEFINITIONS if name != "flicker")
+
+# What `add_costs` writes.
+_COSTS = ("ms_per_frame", "ms_p95", "ms_parts", "parameters", "parameters_adapter", "flops", "xla_mib")
 
 
 def make_rows(
@@ -46,9 +41,10 @@ def make_rows(
 
     Returns:
         Dicts with `version`, `name`, `kind` ("model", "ablation" or "average"), `what` (one sentence), `model` (its
-        folder), everything of `Records.means`, `missing` (metric -> why no frame has a value), `mse_ci`,
-        `mse_change` (0.1: 10 % above the first row) and `mse_change_ci` (95 %; None with fewer than two scenes), and
-        what a model costs, None until `add_costs`.
+        folder), `unit` ("scene" or "image") and `units` (how many: what the intervals resample), everything of
+        `Records.means`, `missing` (metric -> why no frame has a value), `mse_ci`, `mse_change` (0.1: 10 % above the
+        first row) and `mse_change_ci` (95 %; None with fewer than two units), and what a model costs, None until
+        `add_costs`.
 
     Raises:
         ValueError: no frame has a reading.
@@ -68,6 +64,8 @@ def make_rows(
                 "kind": kind(predictor),
                 "what": describe(predictor, adapters[predictor.model]),
                 "model": str(folders[predictor.model]),
+                "unit": "image" if records.single else "scene",
+                "units": len(np.unique(scenes)),
             }
             | means
             | {
@@ -83,14 +81,13 @@ def make_rows(
     return rows
 
 
-def add_costs(row: dict, latency: Latency, weights: tuple[int, int], peak_mib: float | None) -> None:
+def add_costs(row: dict, latency: Latency, weights: tuple[int, int]) -> None:
     """Writes what a model costs into its row.
 
     Args:
         row: of `make_rows`.
         latency: of a stream at batch 1.
         weights: numbers of weights: of the whole model, of its adapter.
-        peak_mib: the device's peak over everything so far; None where it does not tell.
     """
     row |= {
         "ms_per_frame": latency.median,
@@ -100,7 +97,6 @@ def add_costs(row: dict, latency: Latency, weights: tuple[int, int], peak_mib: f
         "parameters_adapter": weights[1],
         "flops": latency.cost.flops,
         "xla_mib": latency.cost.mib,
-        "device_peak_mib": peak_mib,
     }
 
 
@@ -148,18 +144,15 @@ def plain(value):
 def _missing(records: Records, name: str, means: dict) -> dict[str, str]:
     """Why a metric has no value in this row."""
     found = {}
-    for metric in records.metrics:
+    for metric in (name for name in DEFINITIONS if name in means):
         if math.isfinite(means[metric]):
             continue
         if means["nonfinite"]:
             found[metric] = f"{means['nonfinite']} frame(s) with NaN or infinite predictions"
         elif metric in NEEDS_POSES:
             found[metric] = "no two consecutive frames with poses and intrinsics"
-        elif metric == "flicker":
+        elif metric in ("flicker", "scale_std"):
             found[metric] = "no two consecutive frames"
         else:
             found[metric] = "no frame has a value"
     return found
-
-
-NEEDS_POSES = ("tae_vda", "tae_zbuffer", "opw_fmnet", "opw_nvds", "consistency_px", "consistency_share")

@@ -73,12 +73,11 @@ def counts(prediction: Float[Array, "b h w"], truth: Float[Array, "b h w"]) -> d
     """What the metrics of each frame rest on, int32.
 
     * `pixels`: how many have a truth
-    * `nonfinite`: how many of these have a prediction that is NaN or infinite
+    * `nonfinite`: how many pixels, with a truth or without, have a prediction that is NaN or infinite
 
     Args:
         prediction: `(B, H, W)` metres.
         truth: `(B, H, W)` metres, 0 where there is no reading.
     """
-    valid = truth > 0
-    broken = valid & ~jnp.isfinite(prediction)
-    return {"pixels": valid.sum((1, 2), dtype=jnp.int32), "nonfinite": broken.sum((1, 2), dtype=jnp.int32)}
+    broken = ~jnp.isfinite(prediction)
+    return {"pixels": (truth > 0).sum((1, 2), dtype=jnp.int32), "nonfinite": broken.sum((1, 2), dtype=jnp.int32)}

@@ -38,15 +38,6 @@ def crop_intrinsics(intrinsics: Float[Array, "b 3 3"], top: int, left: int) -> F
     return intrinsics.at[:, 0, 2].add(-left).at[:, 1, 2].add(-top)
 
 
-def scale_intrinsics(intrinsics: Float[Array, "b 3 3"], scale_x: float, scale_y: float) -> Float[Array, "b 3 3"]:
-    """Intrinsics of a picture resized by `scale_x` = new width / old width and `scale_y`.
-
-    Pixel areas scale, not pixel centres: u' + 1/2 = scale_x (u + 1/2), as `resize_frame` does to frames.
-    """
-    resize = jnp.array([[scale_x, 0, (scale_x - 1) / 2], [0, scale_y, (scale_y - 1) / 2], [0, 0, 1]])
-    return jnp.matmul(resize, intrinsics, precision=_PRECISE)
-
-
 def invert_motion(motion: Float[Array, "b 4 4"]) -> Float[Array, "b 4 4"]:
     """The way back: of x' = R x + t the inverse is x = Rᵀ x' - Rᵀ t."""
     back = jnp.swapaxes(motion[:, :3, :3], 1, 2)

@@ -135,7 +135,7 @@ def uses_the_past(rows: Sequence[dict]) -> Figure | None:
     """Change of the MSE against the first row: models, what is left of it without parts of the input, averages.
 
     If a model uses the past, it loses its gain where the past is spoiled ("adapter/shuffled"), and gains more than an
-    average over the same frames does.
+    average over the same frames does. The reverse need not hold: a spoiled past is an unusual input too.
 
     Args:
         rows: of `metrics.json`; those after the first with `mse_change` are drawn, with `mse_change_ci` as an interval.
@@ -255,7 +255,7 @@ def metric_by_scene(
 
     Args:
         rows: of `metrics.json`.
-        frames: row name -> column -> values of `frames.csv`; a frame counts where both rows have a value for it.
+        frames: row name -> column -> values of `frames.csv`; a scene's mean is that of `scenes.scene_means`.
         metric: column; less of it is better.
         most: scenes at most; of more, those at the two ends of the order are drawn, and the title says so.
 

@@ -6,18 +6,11 @@ has no interval is said as a number alone.
 
 from collections.abc import Callable, Mapping, Sequence
 
+from smoothdino_jax.apps.report.ablations import remaining_gain
 from smoothdino_jax.evaluation.bootstrap import FEW
 from smoothdino_jax.metrics import Definition
 
 Interval = Callable[[str, str], tuple[float, float] | None]
-# Shares of the gain that remain when the model is denied a part of its input.
-_MOST, _HALF, _LITTLE = 0.9, 0.5, 0.1
-_OF_THE_PAST = {
-    "shuffled": "with a past drawn at random",
-    "current": "with the current frame in place of the past",
-    "first_frame": "without any past",
-}
-_OF_THE_SHIFT = {"zero_shift": "with a shift of 0", "negated_shift": "with the opposite shift"}
 
 
 def percent(change: float) -> str:
@@ -42,6 +35,12 @@ def headline(rows: Sequence[dict], smoothed: dict | None) -> str:
     name, change, scenes = smoothed["name"], smoothed["mse_change"], extent(smoothed)
     told = f"The MSE of {name} is {percent(change)} {'as' if _same(change) else 'than'} {first['name']}’s"
     interval = smoothed["mse_change_ci"]
+    if _same(change):
+        if interval is None:
+            return f"{told} on {scenes}; there is no interval."
+        if all(map(_same, interval)):
+            return f"{told} on {scenes}, and so it is at both ends of its 95 % interval."
+        return f"{told} on {scenes} (95 % interval: {_interval(interval)})."
     if interval is None:
         return f"{told} on {scenes}. There is no interval, so whether it is chance is not known."
     low, high = interval
@@ -78,7 +77,7 @@ def findings(
         told.append(
             _against(best, smoothed, interval, f"{best['name']}, the best of {len(averages)} averages over time")
         )
-    told += [*_ablated(rows, smoothed), _others(rows[0], smoothed, definitions), _cost(rows[0], smoothed)]
+    told += [*remaining_gain(rows, smoothed), _others(rows[0], smoothed, definitions), _cost(rows[0], smoothed)]
     return [sentence for sentence in told if sentence]
 
 
@@ -88,9 +87,10 @@ def warnings(rows: Sequence[dict]) -> list[str]:
     if empty := max(row["empty"] for row in rows):
         total = empty + max(row["frames"] for row in rows)
         told.append(f"Left out, because the truth has no reading: {empty:,} of {total:,} frames.")
-    scenes = rows[0]["scenes"]
-    if scenes < FEW and any(row["mse_change_ci"] for row in rows):
-        told.append(f"The intervals are over {_counted(scenes, 'scene')}: with so few, they are likely too narrow.")
+    units = rows[0]["units"]
+    if units < FEW and any(row["mse_change_ci"] for row in rows):
+        over = _counted(units, rows[0]["unit"])
+        told.append(f"The intervals are over {over}: with so few, they are likely too narrow.")
     for row in rows:
         if row["nonfinite"]:
             told.append(
@@ -122,63 +122,51 @@ def _against(row: dict, smoothed: dict, interval: Interval, called: str = "") ->
     sentence = f"The MSE of {smoothed['name']} ({smoothed['mse']:.4f} m²) is {told}"
     if between is None:
         return f"{sentence}; no interval."
+    if all(map(_same, between)):
+        return f"{sentence}, and so it is at both ends of the interval."
     if between[0] <= 0 <= between[1]:
         return f"{sentence}; the interval ({_interval(between)}) includes no difference."
     return f"{sentence}, interval {_interval(between)}."
 
 
-def _ablated(rows: Sequence[dict], smoothed: dict) -> list[str]:
-    """What remains of the gain when the model is denied a part of its input: of the past, of the shift."""
-    first, interval = rows[0], smoothed["mse_change_ci"]
-    gain = first["mse"] - smoothed["mse"]
-    if gain <= 0 or (interval and interval[1] >= 0):
-        return []  # no gain, or none for sure
-    told: dict[str, dict[str, list[str]]] = {}
-    for row in rows:
-        owner, _, what = row["name"].rpartition("/")
-        if row["kind"] != "ablation" or owner != smoothed["name"] or row["mse"] is None:
-            continue
-        share = (first["mse"] - row["mse"]) / gain
-        part = "the past" if what in _OF_THE_PAST else "the shift" if what in _OF_THE_SHIFT else what
-        done = (_OF_THE_PAST | _OF_THE_SHIFT).get(what, f"as {row['name']}")
-        remains = f"{100 * share:.0f} %" if share >= 0.005 else "nothing"
-        told.setdefault(_verdict(share, part), {}).setdefault(remains, []).append(done)
-    return [f"{verdict}: {_listed(remains)}." for verdict, remains in told.items()]
-
-
-def _listed(remains: Mapping[str, Sequence[str]]) -> str:
-    parts = [f"{share} {' or '.join(done)}" for share, done in remains.items()]
-    share = next(iter(remains))
-    return ", ".join([f"{share} of it remains{parts[0].removeprefix(share)}", *parts[1:]])
-
-
-def _verdict(share: float, part: str) -> str:
-    if share >= _MOST:
-        return f"Most of the gain is not {part}"
-    if share >= _HALF:
-        return f"More than half of the gain is not {part}"
-    if share >= _LITTLE:
-        return f"The gain depends on {part} in good part"
-    return f"The gain depends on {part}"
-
-
 def _others(first: dict, smoothed: dict, definitions: Mapping[str, Definition]) -> str:
-    """How many metrics are better, and which are worse."""
-    better, worse = [], []
+    """How many metrics are better, which are worse, and which can't be compared."""
+    better, worse, undefined, elsewhere = [], [], [], []
     for name, definition in definitions.items():
         ours, other = smoothed.get(name), first.get(name)
-        if not definition.better or ours is None or not other or _same(ours / other - 1):
+        if not definition.better or other is None:
             continue
-        improved = (ours < other) == (definition.better == "lower")
-        (better if improved else worse).append(f"{definition.label} {percent(ours / other - 1)}")
-    if not better and not worse:
-        return ""
-    total = len(better) + len(worse)
+        if ours is None:
+            undefined.append(definition.label)
+        elif _defined(smoothed, name) != _defined(first, name):
+            elsewhere.append(definition.label)
+        elif ours != other and not (other and _same(ours / other - 1)):
+            change = percent(ours / other - 1) if other else f"{ours:.3g} instead of 0"
+            (better if (ours < other) == (definition.better == "lower") else worse).append(
+                f"{definition.label} {change}"
+            )
+    told = [_tally(len(better), worse, first["name"])] if better or worse else []
+    if undefined:
+        told.append(f"Undefined for {smoothed['name']}: {', '.join(undefined)}.")
+    if elsewhere:
+        told.append(f"Not compared, as the two rows have it on different numbers of frames: {', '.join(elsewhere)}.")
+    return " ".join(told)
+
+
+def _defined(row: dict, metric: str) -> int:
+    """On how many frames."""
+    return (row["counts"] or {}).get(metric, row["frames"])
+
+
+def _tally(better: int, worse: Sequence[str], first: str) -> str:
+    total = better + len(worse)
+    if total == 1:
+        verdict = f"worse in the mean (no interval): {worse[0]}" if worse else "better in the mean (no interval)"
+        return f"The one metric that differs from {first}’s is {verdict}."
     if not worse:
-        return f"All {total} metrics that differ from {first['name']}’s are better."
-    return (
-        f"Of {total} metrics that differ from {first['name']}’s, {len(better)} are better; worse: {'; '.join(worse)}."
-    )
+        return f"All {total} metrics that differ from {first}’s are better in the mean (no intervals)."
+    verdict = f"{better or 'none'} {'are' if better > 1 else 'is'} better in the mean (no intervals)"
+    return f"Of {total} metrics that differ from {first}’s, {verdict}; worse: {'; '.join(worse)}."
 
 
 def _cost(first: dict, smoothed: dict) -> str:
@@ -205,8 +193,15 @@ def _number(value: float) -> str:
 
 
 def extent(row: dict) -> str:
-    """How much was measured: "368 frames of 16 scenes"."""
+    """How much was measured: "368 frames of 16 scenes", "654 single images"."""
+    if row["unit"] == "image":
+        return _counted(row["frames"], "single image")
     return f"{_counted(row['frames'], 'frame')} of {_counted(row['scenes'], 'scene')}"
+
+
+def resampled(rows: Sequence[dict]) -> str:
+    """What the intervals are over: "the 16 scenes"."""
+    return f"the {_counted(rows[0]['units'], rows[0]['unit'])}"
 
 
 def _counted(count: int, name: str) -> str:

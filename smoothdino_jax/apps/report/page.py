@@ -1,14 +1,13 @@
 """The report: one HTML file that needs nothing else, so that it can be mailed, archived and opened from a disk.
 
 Style, script, figures and the player's frames are all inside. A content security policy in the file forbids it to load
-anything, and to run any script but its own.
+anything, and to run any script but its own. Absolute paths are cut to their last parts.
 """
 
 import base64
 import hashlib
 import importlib.metadata
 import importlib.resources
-import os
 import re
 import shlex
 from pathlib import Path
@@ -19,9 +18,10 @@ from markupsafe import Markup
 from smoothdino_jax.apps.report import player
 from smoothdino_jax.apps.report.drawings import drawings, write_figures
 from smoothdino_jax.apps.report.findings import extent, findings, gaps, headline, warnings
+from smoothdino_jax.apps.report.paths import without_homes
 from smoothdino_jax.apps.report.reading import Evaluation, read_evaluation
 from smoothdino_jax.apps.report.tables import flattened, metric_names, metric_tables, scenes_table, summary
-from smoothdino_jax.data.frames import DataError
+from smoothdino_jax.apps.writing import check_free, write_whole
 from smoothdino_jax.metrics import DEFINITIONS
 
 MARKER = '<meta name="generator" content="smoothdino report">'
@@ -46,16 +46,14 @@ def make_report(
         DataError: no evaluation that can be read, or a file that can't be written or must not be replaced.
     """
     workdir, output = Path(workdir), Path(output)
-    _check_replaceable(output, overwrite)
+    # A slip of `-o` must not cost somebody's file.
+    check_free(output, overwrite, MARKER.encode(), "report")
     evaluation = read_evaluation(workdir, folder)
     found = list(drawings(evaluation))
     page = render(evaluation, [drawing.embedded() for drawing in found])
-    _write(output, page)
+    write_whole(output, page.encode())
     if figures is not None:
-        try:
-            write_figures(found, Path(figures))
-        except OSError as error:
-            raise DataError(f"the figures can't be written to {figures}: {error.strerror or error}") from None
+        write_figures(found, Path(figures))
     return output
 
 
@@ -96,14 +94,14 @@ def render(evaluation: Evaluation, figures: list[dict]) -> str:
         tables=tables,
         gaps=gaps(rows),
         scenes=scenes,
-        rows=[(row["name"], f"{row['what']} [{row['kind']}, {row['model']}]") for row in rows],
+        rows=[(row["name"], f"{row['what']} [{row['kind']}, {without_homes(row['model'])}]") for row in rows],
         metrics=[(name, definition) for name, definition in DEFINITIONS.items() if name in named],
         how=_how(run),
         commands=_commands(evaluation),
         versions=list(run.get("versions", {}).items()),
-        config=flattened(evaluation.config_of_run),
+        config=[(name, without_homes(repr(value))) for name, value in flattened(evaluation.config_of_run)],
         footer=f"Made by smoothdino report (smoothdino-jax {importlib.metadata.version('smoothdino-jax')}) "
-        f"from {evaluation.workdir / evaluation.folder}.",
+        f"from {without_homes(str(evaluation.workdir / evaluation.folder))}.",
         style=Markup(_resource("report.css")),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -120,7 +118,7 @@ def _facts(evaluation: Evaluation) -> list[str]:
     run, row = evaluation.run, evaluation.rows[0]
     facts = [extent(row)]
     if source := run.get("data", {}).get("source"):
-        facts.insert(0, str(source))
+        facts.insert(0, without_homes(str(source)))
     if run.get("device"):
         facts.append(str(run["device"]))
     if run.get("date"):
@@ -129,47 +127,20 @@ def _facts(evaluation: Evaluation) -> list[str]:
 
 
 def _how(run: dict) -> list[tuple[str, str]]:
-    told = [(name, str(run[name])) for name in ("date", "device") if run.get(name)]
+    told = [(name, run[name]) for name in ("date", "device") if run.get(name)]
+    if (peak := run.get("device_peak_mib")) is not None:
+        told.append(("device’s peak memory", f"{peak:,.0f} MiB over the whole evaluation"))
     for part in ("data", "protocol"):
-        told += [
-            (name, value.strip("'").replace("None", "–")) for name, value in flattened(run.get(part, {}), f"{part}.")
-        ]
-    return told
+        told += flattened(run.get(part, {}), f"{part}.")
+    return [(name, "–" if value is None else without_homes(str(value))) for name, value in told]
 
 
 def _commands(evaluation: Evaluation) -> list[str]:
     folder = "" if evaluation.folder == "eval" else f" --folder {shlex.quote(evaluation.folder)}"
     own = f"smoothdino report {shlex.quote(str(evaluation.workdir))}{folder}"
-    return [command for command in (evaluation.trained_by, evaluation.run.get("command"), own) if command]
+    commands = evaluation.trained_by, evaluation.run.get("command"), own
+    return [without_homes(command) for command in commands if command]
 
 
 def _resource(name: str) -> str:
     return importlib.resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-def _check_replaceable(output: Path, overwrite: bool) -> None:
-    """A slip of `-o` must not cost somebody's file."""
-    if output.is_dir():
-        raise DataError(f"{output} is a folder: give the name of a file")
-    if overwrite or not output.exists():
-        return
-    try:
-        with output.open("rb") as file:
-            ours = MARKER.encode() in file.read(1024)
-    except OSError as error:
-        raise DataError(f"{output} exists and can't be read: {error.strerror or error}") from None
-    if not ours:
-        raise DataError(f"{output} exists and is no report: choose another name, or add --overwrite")
-
-
-def _write(output: Path, page: str) -> None:
-    part = output.with_name(f".{output.name}.{os.getpid()}.part")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            part.write_text(page, encoding="utf-8")
-            part.replace(output)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise DataError(f"{output} can't be written: {error.strerror or error}") from None

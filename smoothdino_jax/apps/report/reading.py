@@ -18,7 +18,7 @@ from smoothdino_jax.evaluation.clip import Clip
 from smoothdino_jax.evaluation.rows import VERSION
 
 FIELDS = ("name", "kind", "what", "model", "frames", "scenes", "empty", "nonfinite", "counts", "missing")
-FIELDS += ("mse", "mse_ci", "mse_change", "mse_change_ci")
+FIELDS += ("unit", "units", "mse", "mse_ci", "mse_change", "mse_change_ci")
 _LABELS = ("row", "scene")
 _COUNTS = ("frame", "pixels", "nonfinite")
 
@@ -33,7 +33,8 @@ class Evaluation:
         rows: of `metrics.json`, the first is what the others are compared with.
         frames: row name -> column -> `(F,)` values of `frames.csv`: `scene` str, `frame`, `pixels` and `nonfinite` int,
             the others float with NaN where undefined; empty where there is no such file.
-        run: how it was measured (command, date, device, versions, config, data, protocol); empty where unknown.
+        run: how it was measured (command, date, device, its peak memory, versions, config, data, protocol); empty where
+            unknown.
         clip: what pictures are drawn from.
         logs: row name -> lines of that model's `log.jsonl`, where it is found.
         config: of the training.
@@ -65,14 +66,16 @@ class Evaluation:
         return self.run.get("config") or self.config
 
     def change_interval(self, name: str, against: str) -> tuple[float, float] | None:
-        """95 % interval of the relative change of one row's MSE against another's, over the scenes (bootstrap).
+        """95 % interval of the relative change of one row's MSE against another's, by a bootstrap.
+
+        As the rows' own intervals, it resamples scenes, or images where none follows another (`unit` of the rows).
 
         Args:
             name: of the row.
             against: name of the row that it is compared with.
 
         Returns:
-            Low and high, -0.1: 10 % lower; None without `frames.csv`, with fewer than two scenes, or where an MSE is
+            Low and high, -0.1: 10 % lower; None without `frames.csv`, with fewer than two units, or where an MSE is
             undefined.
         """
         if not self.frames:
@@ -81,7 +84,8 @@ class Evaluation:
         use = ours["pixels"] > 0
         if not (np.isfinite(ours["mse"][use]).all() and np.isfinite(other["mse"][use]).all()):
             return None
-        return bootstrap_change(ours["mse"][use], other["mse"][use], ours["scene"][use])
+        units = np.arange(use.sum()) if self.rows[0]["unit"] == "image" else ours["scene"][use]
+        return bootstrap_change(ours["mse"][use], other["mse"][use], units)
 
 
 def read_evaluation(workdir: Path, folder: str = "eval") -> Evaluation:

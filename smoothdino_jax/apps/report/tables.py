@@ -4,11 +4,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from smoothdino_jax.apps.report import style
-from smoothdino_jax.apps.report.findings import percent
+from smoothdino_jax.apps.report.findings import percent, resampled
 from smoothdino_jax.apps.report.reading import FIELDS, Evaluation
+from smoothdino_jax.apps.report.scenes import scene_means
 from smoothdino_jax.metrics import Definition
 
 # Title -> how the names of its metrics start; the first that fits, and the last takes what is left.
@@ -40,7 +39,6 @@ _COST = {
     "xla_mib": Definition(
         "compiled memory", "MiB", "lower", "What the compiled step holds at most: weights, frames, state."
     ),
-    "device_peak_mib": Definition("peak memory", "MiB", "", "The device's peak over the whole evaluation up to here."),
 }
 _NOT_METRICS = {*FIELDS, *_COST, "version", "ms_parts"} - {"mse"}
 
@@ -75,13 +73,13 @@ class Table(NamedTuple):
 
 def summary(evaluation: Evaluation) -> Table:
     """Model, MSE and inference time, as the paper's Table I, with the change against the first row."""
-    first = evaluation.rows[0]["name"]
+    first, units = evaluation.rows[0]["name"], resampled(evaluation.rows)
     rows = [row for row in evaluation.rows if row["kind"] == "model"]
     columns = [Column("model", "model", text=True), Column("mse", "MSE [m²]", "Mean squared error of depth.")]
     columns += [
-        Column("mse_ci", "95 % interval", "Of the MSE, by a bootstrap over the scenes. Sorts by its lower end."),
+        Column("mse_ci", "95 % interval", f"Of the MSE, by a bootstrap over {units}. Sorts by its lower end."),
         Column("mse_change", f"against {first}", f"Change of the MSE against {first}."),
-        Column("mse_change_ci", "95 % interval", f"Of the change against {first}, by a bootstrap over the scenes."),
+        Column("mse_change_ci", "95 % interval", f"Of the change against {first}, by a bootstrap over {units}."),
         Column("ms_per_frame", "inference time [ms]", "Median time of a frame, one stream."),
     ]
     values = {name: [row.get(name) for row in rows] for name in ("mse", "ms_per_frame")}
@@ -100,6 +98,8 @@ def summary(evaluation: Evaluation) -> Table:
             ]
         )
     caption = "In the shape of the paper’s Table I. Every metric and every row follow below."
+    if any(row["mse_ci"] for row in rows):
+        caption += f" Intervals are by a bootstrap over {units}."
     return Table("summary", "Result", caption, columns, made)
 
 
@@ -144,7 +144,7 @@ def scenes_table(evaluation: Evaluation) -> Table | None:
     smoothed = evaluation.smoothed
     if smoothed:
         columns.append(Column("change", "change", f"Of the MSE, {smoothed['name']} against {names[0]}."))
-    means = {name: _means_by_scene(evaluation.frames[name]) for name in names}
+    means = {name: scene_means(evaluation.frames[name], "mse") for name in names}
     decimals = _decimals([mean for of_row in means.values() for _, mean in of_row.values() if mean is not None])
     rows = []
     for scene, (count, first) in means[names[0]].items():
@@ -158,14 +158,14 @@ def scenes_table(evaluation: Evaluation) -> Table | None:
     return Table("scenes", "Scenes", "MSE in each scene; here the best of a line is marked.", columns, rows)
 
 
-def flattened(config: Mapping, prefix: str = "") -> list[tuple[str, str]]:
-    """Fields of a configuration as `("train.steps", "100")`."""
+def flattened(config: Mapping, prefix: str = "") -> list[tuple[str, object]]:
+    """Fields of nested mappings as `("train.steps", 100)`."""
     fields = []
     for name, value in config.items():
         if isinstance(value, Mapping) and value:
             fields += flattened(value, f"{prefix}{name}.")
         else:
-            fields.append((prefix + name, repr(value)))
+            fields.append((prefix + name, value))
     return fields
 
 
@@ -216,11 +216,3 @@ def _name(row: dict) -> Cell:
 
 def _is_number(value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _means_by_scene(columns: Mapping[str, np.ndarray]) -> dict[str, tuple[int, float | None]]:
-    means = {}
-    for scene in dict.fromkeys(columns["scene"].tolist()):
-        mse = columns["mse"][(columns["scene"] == scene) & (columns["pixels"] > 0)]
-        means[scene] = len(mse), float(mse.mean()) if len(mse) and np.isfinite(mse).all() else None
-    return means

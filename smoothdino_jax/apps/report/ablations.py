@@ -1,0 +1,76 @@
+"""What an evaluation's ablations say in words: how much of the gain remains without the past, without the shift.
+
+That a gain is lost without a part of the input doesn't prove that it comes from there: what the model is given instead
+may be unlike its training. What is said is therefore what was measured, with one verdict on each part at most.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+_HALF = 0.5  # of the gain
+_LEAST = 5e-4  # of the first row's MSE: a gain below reads as no change, and shares of it are shares of nothing
+# What an ablation does, by the part of the input that it takes away. Its words say what else is unusual for the model.
+_PARTS = {
+    "the past": {
+        "shuffled": "with a past and a shift drawn at random",
+        "current": "with the current frame in place of the past",
+        "first_frame": "with no past, shift and response",
+    },
+    "the shift": {"zero_shift": "with a shift of 0", "negated_shift": "with the opposite shift"},
+}
+
+
+def remaining_gain(rows: Sequence[dict], smoothed: dict) -> list[str]:
+    """What remains of the gain when the model is denied a part of its input.
+
+    Args:
+        rows: of the evaluation, the first is the frozen model; both it and `smoothed` with an MSE.
+        smoothed: the row in question. Its ablations are the rows "NAME/HOW".
+
+    Returns:
+        A sentence on the past, one on the shift, one on all others, as far as there are. None without a gain, or where
+        the gain's interval includes none. Without such an interval there are numbers alone.
+    """
+    first, interval = rows[0], smoothed["mse_change_ci"]
+    gain = first["mse"] - smoothed["mse"]
+    if gain <= _LEAST * first["mse"] or (interval and interval[1] >= 0):
+        return []  # no gain, or none for sure
+    shares = {}
+    for row in rows:
+        owner, _, what = row["name"].rpartition("/")
+        if row["kind"] == "ablation" and owner == smoothed["name"] and row["mse"] is not None:
+            shares[what] = (first["mse"] - row["mse"]) / gain
+    told = []
+    for part, ways in _PARTS.items():
+        found = {done: shares.pop(what) for what, done in ways.items() if what in shares}
+        if found:
+            verdict = _verdict(part, found.values(), len(found) == len(ways)) if interval else ""
+            told.append(_remaining(found, verdict))
+    if shares:
+        told.append(_remaining({f"as {smoothed['name']}/{what}": share for what, share in shares.items()}))
+    if told and not interval:
+        told[-1] += " The gain itself has no interval."
+    return told
+
+
+def _verdict(part: str, shares: Iterable[float], every: bool) -> str:
+    """On a part of the input, by the largest share of the gain that remains without it; "" where it is open.
+
+    Args:
+        part: "the past".
+        shares: that remain, of the ablations of the part.
+        every: none of these ablations is missing.
+    """
+    largest = max(shares)
+    if largest > _HALF:
+        return f"Most of the gain is not {part}"
+    return f"The gain depends on {part}" if every and largest < _HALF else ""
+
+
+def _remaining(shares: Mapping[str, float], verdict: str = "") -> str:
+    """One sentence of the shares that remain, the largest first; what reads the same is said once."""
+    ways: dict[str, list[str]] = {}
+    for done, share in sorted(shares.items(), key=lambda item: -item[1]):
+        ways.setdefault(f"{100 * share:.0f} %" if share >= 0.005 else "nothing", []).append(done)
+    (share, done), *others = ((share, " or ".join(done)) for share, done in ways.items())
+    start = f"{verdict}: {share} of it remains" if verdict else f"{share.capitalize()} of the gain remains"
+    return ", ".join([f"{start} {done}", *(f"{share} {done}" for share, done in others)]) + "."

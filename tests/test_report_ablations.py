@@ -1,0 +1,87 @@
+"""What a report says of the gain that remains without a part of the input: numbers, and no more than they show."""
+
+import pytest
+
+from smoothdino_jax.apps.report.ablations import remaining_gain
+
+VANILLA = {"name": "vanilla", "kind": "model", "mse": 0.2, "mse_change_ci": None}
+SURE, UNSURE = [-0.25, -0.1], [-0.25, 0.02]
+
+
+def told(interval=SURE, mse=0.16, **shares):
+    """Of a gain of 0.04 m² by default, with these shares of it left by the ablations."""
+    gain = VANILLA["mse"] - mse
+    adapter = {"name": "adapter", "kind": "model", "mse": mse, "mse_change_ci": interval}
+    rows = [VANILLA, adapter]
+    for name, share in shares.items():
+        left = None if share is None else VANILLA["mse"] - share * gain
+        rows.append({"name": f"adapter/{name}", "kind": "ablation", "mse": left})
+    return remaining_gain(rows, adapter)
+
+
+def test_a_gain_that_every_ablation_halves_depends_on_the_past():
+    assert told(shuffled=-0.3, current=0.3, first_frame=0.01) == [
+        "The gain depends on the past: 30 % of it remains with the current frame in place of the past, 1 % with no "
+        "past, shift and response, nothing with a past and a shift drawn at random."
+    ]
+
+
+def test_one_ablation_that_leaves_more_than_half_is_the_verdict_and_the_others_are_numbers():
+    assert told(shuffled=-0.1, current=0.98, first_frame=0.3) == [
+        "Most of the gain is not the past: 98 % of it remains with the current frame in place of the past, 30 % with "
+        "no past, shift and response, nothing with a past and a shift drawn at random."
+    ]
+    (sentence,) = told(shuffled=0.55)
+    assert sentence.startswith("Most of the gain is not the past: 55 % of it remains")
+
+
+@pytest.mark.parametrize("shares", [{"shuffled": 0.0}, {"shuffled": 0.0, "current": None, "first_frame": 0.1}])
+def test_no_dependence_is_said_from_a_part_of_the_ablations(shares):
+    # A random past is an unusual input by itself: that it spoils the depth does not show that the true one is used.
+    (sentence,) = told(**shares)
+    assert "depends" not in sentence
+    assert "of the gain remains" in sentence
+
+
+def test_half_is_neither():
+    shares = {"shuffled": 0.25, "current": 0.5, "first_frame": 0.0}
+    assert told(mse=0.0, **shares) == [  # a gain of 0.2 m², so that half of it is exact
+        "50 % of the gain remains with the current frame in place of the past, 25 % with a past and a shift drawn at "
+        "random, nothing with no past, shift and response."
+    ]
+
+
+def test_without_an_interval_there_are_numbers_alone():
+    assert told(None, shuffled=0.0, current=0.1, first_frame=0.0, zero_shift=0.97, negated_shift=0.9) == [
+        "10 % of the gain remains with the current frame in place of the past, nothing with a past and a shift drawn "
+        "at random or with no past, shift and response.",
+        "97 % of the gain remains with a shift of 0, 90 % with the opposite shift. The gain itself has no interval.",
+    ]
+
+
+def test_the_shift_has_a_sentence_of_its_own():
+    past, shift = told(shuffled=0, current=0, first_frame=0, zero_shift=1.0, negated_shift=0.2)
+    assert past == (
+        "The gain depends on the past: nothing of it remains with a past and a shift drawn at random or with the "
+        "current frame in place of the past or with no past, shift and response."
+    )
+    assert shift == (
+        "Most of the gain is not the shift: 100 % of it remains with a shift of 0, 20 % with the opposite shift."
+    )
+
+
+def test_an_ablation_of_another_kind_is_a_number():
+    assert told(no_response=0.75) == ["75 % of the gain remains as adapter/no_response."]
+
+
+def test_without_a_gain_nothing_is_said_of_where_it_comes_from():
+    assert told(UNSURE, shuffled=0.5) == []
+    assert told([0.01, 0.09], mse=0.21, shuffled=0.5) == []
+    assert told(None, mse=0.2, shuffled=0.5) == []
+    assert told(None, mse=0.19999, shuffled=0.5) == []  # reads as the same
+    assert told() == []
+
+
+def test_ablations_of_another_model_are_not_this_ones():
+    adapter = {"name": "adapter", "kind": "model", "mse": 0.16, "mse_change_ci": SURE}
+    assert remaining_gain([VANILLA, adapter, {"name": "other/current", "kind": "ablation", "mse": 0.16}], adapter) == []
