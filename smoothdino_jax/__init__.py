@@ -11,6 +11,7 @@ depth = stream(frame)
 from smoothdino_jax.models.adapters import Adapter, AdapterConfig
 from smoothdino_jax.models.dpt import DecoderConfig
 from smoothdino_jax.models.phase_correlation import Shift, grey, phase_correlation
+from smoothdino_jax.models.scene_cuts import SceneCuts
 from smoothdino_jax.models.smoothdino import SmoothDINO, SmoothDINOConfig, State
 from smoothdino_jax.models.vit import EncoderConfig, Features
 from smoothdino_jax.stream import Stream
@@ -24,6 +25,7 @@ __all__ = [
     "DecoderConfig",
     "EncoderConfig",
     "Features",
+    "SceneCuts",
     "Shift",
     "SmoothDINO",
     "SmoothDINOConfig",

@@ -14,7 +14,6 @@ from smoothdino_jax.models.dpt import DecoderConfig
 from smoothdino_jax.models.resize import upsample2_bilinear
 from smoothdino_jax.models.smoothdino import SmoothDINO, SmoothDINOConfig, normalise
 from smoothdino_jax.models.vit import EncoderConfig
-from smoothdino_jax.stream import Stream
 
 WIDTH = 16
 
@@ -85,17 +84,36 @@ def test_first_frame_has_itself_as_its_past_at_rest(trained):
 
 
 def test_streams_in_a_batch_are_independent_and_reset_alone(trained):
-    first, second = frames(3, seed=1), frames(3, seed=2)
+    first, second = frames(4, seed=1), frames(4, seed=2)
     both = np.stack([first, second], 1)
-    state = trained.init_state(both[0])
+    never, at_third = np.zeros((4, 2), bool), np.zeros((4, 2), bool)
+    at_third[2, 0] = True
+
+    def run(video, resets):
+        state, depths = trained.init_state(video[0]), []
+        for images, reset in zip(video, resets, strict=True):
+            depth, state = trained.step(images, state, reset)
+            assert not state.cut.any()
+            depths.append(np.asarray(depth))
+        return np.stack(depths), state
+
+    depth, state = run(both, at_third)
+    undisturbed, _ = run(both, never)
+    anew, state_anew = run(both[2:], never[2:])
+    # The other stream goes on bit for bit, and this one is as if it had been made now.
+    assert np.array_equal(depth[:, 1], undisturbed[:, 1])
+    assert np.array_equal(depth[2:, 0], anew[:, 0])
+    assert np.abs(depth[2, 0] - undisturbed[2, 0]).max() > 1e-4
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[:1], b[:1]), state, state_anew)
     alone, _ = stream_all(trained, second)
-    for k in range(3):
-        if k == 2:
-            state = state._replace(fresh=jnp.array([True, False]))
-        depth, state = trained.step(both[k], state)
-    assert np.allclose(depth[1], alone[2], atol=1e-5)
-    restarted, _ = stream_all(trained, first[2:])
-    assert np.allclose(depth[0], restarted[0], atol=1e-5)
+    assert np.allclose(depth[:, 1], alone, atol=1e-5)
+
+
+def test_the_state_is_donated(trained):
+    video = frames(1)
+    state = trained.init_state(video)
+    trained.step(video, state)
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves((state.adapter, state.spectrum)))
 
 
 def test_clip_and_stream_are_the_same_step(trained):
@@ -141,50 +159,24 @@ def test_step_inside_the_users_own_jit(trained):
     assert np.allclose(depth[0], stream_all(trained, video)[0][1], atol=1e-5)
 
 
-def test_stream_takes_single_frames(trained):
-    video = frames(3)
-    stream = Stream(trained)
-    depths = np.stack([stream(frame) for frame in video])
-    assert depths.dtype == np.float32
-    assert np.allclose(depths, stream_all(trained, video)[0], atol=1e-5)
-    stream.reset()
-    assert np.allclose(stream(video[0]), depths[0], atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("bad", "message"),
-    [
-        (np.zeros((1, 1, 3), np.uint8), "at least 2×2"),
-        (np.zeros((8, 8), np.uint8), "RGB"),
-        (np.full((56, 70, 3), np.nan, np.float32), "NaN"),
-        (np.zeros((40, 70, 3), np.uint8), "reset"),
-    ],
-)
-def test_stream_refuses_bad_frames_and_keeps_its_state(trained, bad, message):
-    video = frames(2)
-    stream = Stream(trained)
-    stream(video[0])
-    with pytest.raises(ValueError, match=message):
-        stream(bad)
-    assert np.allclose(stream(video[1]), stream_all(trained, video)[0][1], atol=1e-5)
-
-
 def test_a_model_without_adapter_streams_as_vanilla(tiny_model):
     vanilla = tiny_model.vanilla()
     video = frames(2)
     assert np.array_equal(vanilla(video), tiny_model(video))
     depths, state = stream_all(vanilla, video)
     assert np.array_equal(depths[1], np.asarray(tiny_model(video[1:])[0]))
-    assert np.array_equal(Stream(vanilla)(video[0]), depths[0])
     assert np.isfinite(state.shift.dx).all()
 
 
-def test_shapes_that_do_not_fit_say_so(tiny_model):
+def test_shapes_that_do_not_fit_say_so_and_leave_the_state(tiny_model):
     state = tiny_model.init_state(frames(1))
     with pytest.raises(ValueError, match="another size"):
         tiny_model.step(frames(1, (28, 28)), state)
     with pytest.raises(ValueError, match="1 streams"):
         tiny_model.step(frames(2), state)
+    with pytest.raises(ValueError, match="reset is for 2"):
+        tiny_model.step(frames(1), state, np.zeros(2, bool))
+    tiny_model.step(frames(1), state)
 
 
 def test_released_start_has_gradients_for_biases_alone(tiny_model):

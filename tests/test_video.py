@@ -1,45 +1,37 @@
-"""Video in and out, and the command between them."""
+"""The command `smoothdino video`: from a source to its outputs."""
 
 import dataclasses
+import io
 import itertools
-import shutil
-import struct
-import wave
+import os
+import signal
+import subprocess
+import sys
+import time
 from fractions import Fraction
+from pathlib import Path
 
 import cv2
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
+from video_files import SIZE, clip, size_changing_video, truncated_video, variable_rate_video, write_video
 
 import smoothdino_jax.apps.video as command
 from smoothdino_jax.apps import cli
-from smoothdino_jax.apps.video import depth_video, working_size
-from smoothdino_jax.apps.video_io import Video, VideoWriter, read_video, write_gif
-from smoothdino_jax.data.frames import DataError
+from smoothdino_jax.apps.video import depth_video
+from smoothdino_jax.apps.video_arguments import working_size
+from smoothdino_jax.apps.video_outputs import completed, open_output
+from smoothdino_jax.apps.video_sources import Video, VideoFrame, open_video
+from smoothdino_jax.stream import Stream
 from smoothdino_jax.weights import save
 
-SIZE = (42, 56)
-
-
-def clip(count=5, size=SIZE):
-    """A blurred texture that moves two pixels to the left per frame: nothing that H.264 would spoil."""
-    rng = np.random.default_rng(0)
-    texture = cv2.GaussianBlur(rng.integers(0, 256, (size[0], size[1] + 2 * count, 3), np.uint8), (0, 0), 3)
-    return [np.ascontiguousarray(texture[:, 2 * t : 2 * t + size[1]]) for t in range(count)]
-
-
-def write(path, frames, fps=15):
-    with VideoWriter(path, fps) as writer:
-        for frame in frames:
-            writer.write(frame)
-    return path
+SEEN = (28, 42)  # what the model sees with --size 28
 
 
 @pytest.fixture
 def video(tmp_path):
-    return write(tmp_path / "in.mp4", clip())
+    return write_video(tmp_path / "in.mp4", clip())
 
 
 @pytest.fixture
@@ -54,145 +46,35 @@ def folder(tmp_path):
 
 @pytest.fixture
 def vanilla(tiny_model):
-    """The model without its adapter: compiled once for all tests, where each stream compiles anew."""
     tiny_model.adapter, tiny_model.config = None, dataclasses.replace(tiny_model.config, adapter=None)
     return tiny_model
 
 
-def stepped(model, frames):
-    """What a stream over `frames` gives at the size that the tests let the model see."""
-    state = None
-    for frame in frames:
-        images = jnp.asarray(cv2.resize(frame, (42, 28), interpolation=cv2.INTER_AREA))[None]
-        depth, state = model.step(images, model.init_state(images) if state is None else state)
-        yield (
-            cv2.resize(np.asarray(depth[0]), SIZE[::-1]),
-            cv2.resize(np.asarray(model(images)[0]), SIZE[::-1]),
-        )
+@pytest.fixture
+def trained(tiny_model):
+    """A new adapter changes nothing: this one's last weights have moved."""
+    for level in tiny_model.adapter.levels:
+        level.conv_out.kernel[...] = level.conv_out.kernel[...] + 0.05
+    return tiny_model
 
 
-# Video in and out.
+@pytest.fixture
+def checkpoint(trained, tmp_path):
+    return save(trained, tmp_path / "model")
 
 
-@pytest.mark.parametrize("fps", [15, 29.97, Fraction(24000, 1001)])
-def test_what_is_written_is_read_again(tmp_path, fps):
-    frames = clip(12)
-    video = read_video(write(tmp_path / "a.mp4", frames, fps))
-    assert video.size == SIZE
-    assert video.length == 12
-    assert float(video.fps) == pytest.approx(float(fps), rel=1e-4)
-    again = list(video.frames)
-    assert len(again) == 12
-    # Chroma at half the resolution costs some levels; a swapped channel or colour matrix would cost tens.
-    assert max(np.abs(a.astype(int) - b).mean() for a, b in zip(again, frames, strict=True)) < 4
+def run(*args):
+    return cli.main(["video", *map(str, args)])
 
 
-@pytest.mark.parametrize("size", [(64, 96), (720, 1280)])
-def test_colours_survive(tmp_path, size):
-    frame = np.empty((*size, 3), np.uint8)
-    frame[:] = 200, 40, 90
-    (again,) = read_video(write(tmp_path / "a.mp4", [frame])).frames
-    assert np.abs(again.astype(int) - frame).max() <= 3
+def streamed(model, frames, compare=False):
+    stream = Stream(model, size=SEEN, compare=compare)
+    return [stream(frame) for frame in frames]
 
 
-def test_an_odd_side_is_padded_by_its_edge(tmp_path):
-    frame = cv2.resize(clip(1)[0], (55, 41))
-    (again,) = read_video(write(tmp_path / "a.mp4", [frame])).frames
-    assert again.shape == (42, 56, 3)
-    assert np.abs(again[41, :55].astype(int) - frame[40]).mean() < 6
-
-
-def test_rotation_in_the_file_is_applied(video):
-    upright = next(read_video(video).frames)
-    data = bytearray(video.read_bytes())
-    matrix = data.rindex(b"tkhd") + 4 + 40  # the display matrix in the track's header: a quarter turn clockwise
-    data[matrix : matrix + 36] = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, SIZE[0] << 16, 0, 1 << 30)
-    video.write_bytes(data)
-    turned = read_video(video)
-    assert turned.size == SIZE[::-1]
-    assert (next(turned.frames) == np.rot90(upright, -1)).all()
-
-
-def test_a_killed_run_leaves_a_video_that_plays(tmp_path):
-    with VideoWriter(tmp_path / "a.mp4", 10) as writer:
-        for frame in clip(60, (240, 320)):
-            writer.write(frame)
-        shutil.copy(writer._path, tmp_path / "killed.mp4")  # as it is on the disk, never closed
-    assert len(list(read_video(tmp_path / "killed.mp4").frames)) >= 30
-    assert len(list(read_video(tmp_path / "a.mp4").frames)) == 60
-
-
-def test_without_frames_nothing_is_written(tmp_path):
-    path = tmp_path / "a.mp4"
-    path.write_text("precious")
-    with VideoWriter(path, 30):
-        pass
-    assert path.read_text() == "precious"
-
-
-def test_writer_refuses_what_it_cannot_write(tmp_path):
-    with pytest.raises(DataError, match=r"end in \.mp4"):
-        VideoWriter(tmp_path / "a.avi", 30)
-    with pytest.raises(ValueError, match="above 0"):
-        VideoWriter(tmp_path / "a.mp4", 0)
-    with pytest.raises(DataError, match=r"nowhere.*can't be written"):
-        write(tmp_path / "nowhere" / "a.mp4", clip(1))
-    with VideoWriter(tmp_path / "a.mp4", 30) as writer:
-        writer.write(clip(1)[0])
-        with pytest.raises(ValueError, match="frame 1 is 40×56"):
-            writer.write(clip(1)[0][:40])
-        with pytest.raises(ValueError, match="float64"):
-            writer.write(clip(1)[0] / 255)
-    assert writer.frames == len(list(read_video(tmp_path / "a.mp4").frames)) == 1
-
-
-def test_images_are_a_video_in_the_order_of_their_numbers(folder):
-    video = read_video(folder)
-    assert (video.fps, video.size, video.length) == (30, SIZE, 5)
-    assert all((a == b).all() for a, b in zip(video.frames, clip(), strict=True))
-
-
-def test_what_is_no_video_is_refused_by_name(tmp_path, folder):
-    def refused(path, why):
-        with pytest.raises(DataError, match=why) as error:
-            list(read_video(path).frames)
-        assert str(path) in str(error.value)
-
-    refused(tmp_path / "none.mp4", "no such video")
-    (tmp_path / "text.mp4").write_text("no video at all\n" * 100)
-    refused(tmp_path / "text.mp4", "as a video|not a video")
-    with wave.open(str(tmp_path / "sound.wav"), "wb") as sound:
-        sound.setparams((1, 2, 8000, 0, "NONE", ""))
-        sound.writeframes(bytes(16000))
-    refused(tmp_path / "sound.wav", "no video stream, only audio")
-    (tmp_path / "empty").mkdir()
-    refused(tmp_path / "empty", "no images")
-    (folder / "frame9.png").write_bytes(b"damaged")
-    refused(folder / "frame9.png", "image|video")
-    with pytest.raises(DataError, match=r"frame9\.png can't be read as an image"):
-        list(read_video(folder).frames)
-    Image.fromarray(clip(1)[0][:20]).save(folder / "frame9.png")
-    refused(folder, "frame 1 is 20×56, the first is 42×56")
-    Image.fromarray(clip(1)[0]).save(folder / "frame9.jpg")
-    refused(folder, r"frame9\.\w+ and frame9\.\w+")
-
-
-def test_gif_keeps_colours_and_pace(tmp_path):
-    frames = clip(6)
-    write_gif(tmp_path / "a.gif", iter(frames), fps=10)
-    with Image.open(tmp_path / "a.gif") as gif:
-        assert gif.n_frames == 6
-        assert gif.info["duration"] == 100
-        assert gif.info["loop"] == 0
-        for number, frame in enumerate(frames):
-            gif.seek(number)
-            assert np.abs(np.asarray(gif.convert("RGB")).astype(int) - frame).mean() < 4
-    assert [file.name for file in tmp_path.iterdir()] == ["a.gif"]
-    with pytest.raises(DataError, match="no frames"):
-        write_gif(tmp_path / "b.gif", [], 10)
-
-
-# The command.
+def frames_of(path):
+    with open_video(path) as opened:
+        return list(opened.frames)
 
 
 @pytest.mark.parametrize(
@@ -210,52 +92,103 @@ def test_working_size_is_whole_patches_close_to_the_aspect(size, short_side, exp
     assert working_size(size, short_side) == expected
 
 
-@pytest.fixture
-def trained(tiny_model):
-    """A new adapter changes nothing: this one's last weights have moved."""
-    for level in tiny_model.adapter.levels:
-        level.conv_out.kernel[...] = level.conv_out.kernel[...] + 0.05
-    return tiny_model
+def test_every_output_gets_the_depth_of_the_stream(tmp_path, folder, trained, checkpoint, capsys):
+    out = [tmp_path / "new" / name for name in ("out.mp4", "out.npz", "png/%06d.png", "ply/%06d.ply")]
+    options = ["--checkpoint", checkpoint, "--size", 28, "--fov", 60, "--raw", tmp_path / "raw"]
+    assert run(folder, *itertools.chain(*(("-o", path) for path in out)), *options) == 0
+    assert "5 frames" in capsys.readouterr().out
+    expected = streamed(trained, clip())
+    shown = frames_of(out[0])
+    assert len(shown) == 5
+    assert shown[0].image.shape[1] > 2 * SIZE[1]
+    with np.load(out[1]) as archive:
+        for number, depth in enumerate(expected):
+            np.testing.assert_allclose(archive[f"{number:06d}"], depth, rtol=1e-5)
+    for number, depth in enumerate(expected):
+        for place in (tmp_path / "new" / "png", tmp_path / "raw"):
+            millimetres = cv2.imread(str(place / f"{number:06d}.png"), cv2.IMREAD_UNCHANGED)
+            assert np.abs(millimetres / 1000 - depth).max() < 0.0006  # half a millimetre, rounding
+    assert [completed(path) for path in out] == [5] * 4
 
 
-def run(*args):
-    return cli.main(["video", *map(str, args)])
-
-
-def test_command_writes_the_video_and_the_streams_depth(tmp_path, folder, trained, capsys):
-    out, raw = tmp_path / "new" / "out.mp4", tmp_path / "new" / "raw"
-    checkpoint = save(trained, tmp_path / "model")
-    assert run(folder, "-o", out, "--checkpoint", checkpoint, "--raw", raw, "--size", 28) == 0
-    assert f"{out}: 5 frames" in capsys.readouterr().out
-    written = read_video(out)
-    assert written.fps == 30
-    assert written.size[1] > 2 * SIZE[1]
-    assert len(list(written.frames)) == 5
-    assert sorted(file.name for file in raw.iterdir()) == [f"{number:06d}.png" for number in range(5)]
-    for number, (expected, _) in enumerate(stepped(trained, clip())):
-        millimetres = cv2.imread(str(raw / f"{number:06d}.png"), cv2.IMREAD_UNCHANGED)
-        assert millimetres.dtype == np.uint16
-        assert np.abs(millimetres / 1000 - expected).max() < 0.0006  # half a millimetre, rounding
-
-
-def test_compare_shows_the_vanilla_and_the_streams_depth(tmp_path, folder, trained, monkeypatch):
+def test_compare_shows_the_vanilla_and_the_streams_depth(tmp_path, folder, trained, checkpoint, monkeypatch):
     seen = []
-    draw = command.SideBySide.draw
-    monkeypatch.setattr(command.SideBySide, "draw", lambda self, *args: (seen.append(args), draw(self, *args))[1])
-    assert depth_video(trained, read_video(folder), tmp_path / "out.mp4", compare=True, short_side=28) == 5
-    assert [len(shown) for shown in seen] == [3] * 5
-    for frame, shown, (smoothed, vanilla) in zip(clip(), seen, stepped(trained, clip()), strict=True):
-        assert (shown[0] == frame).all()
-        np.testing.assert_allclose(shown[1], vanilla, rtol=1e-5)
-        np.testing.assert_allclose(shown[2], smoothed, rtol=1e-5)
-        assert np.abs(smoothed - vanilla).max() > 1e-3
+    outputs = command._open_outputs
+
+    def spied(*args):
+        opened = outputs(*args)
+        write = opened[0].write
+        opened[0].write = lambda frame, depths, number, **more: (
+            seen.append(depths),
+            write(frame, depths, number, **more),
+        )
+        return opened
+
+    monkeypatch.setattr(command, "_open_outputs", spied)
+    assert run(folder, "-o", tmp_path / "out.mp4", "--checkpoint", checkpoint, "--size", 28, "--compare") == 0
+    for (vanilla, smoothed), expected in zip(seen, streamed(trained, clip(), compare=True), strict=True):
+        np.testing.assert_allclose(vanilla, expected[0], rtol=1e-5)
+        np.testing.assert_allclose(smoothed, expected[1], rtol=1e-5)
+        assert np.abs(vanilla - smoothed).max() > 1e-3
+
+
+def test_the_times_of_a_varying_frame_rate_are_kept(tmp_path, checkpoint):
+    source = variable_rate_video(tmp_path / "in.mp4", clip(), [0, 0.04, 0.2, 0.24, 0.5])
+    assert run(source, "-o", tmp_path / "out.mp4", "--checkpoint", checkpoint, "--size", 28) == 0
+    before, after = ([frame.time for frame in frames_of(path)] for path in (source, tmp_path / "out.mp4"))
+    assert len({round(step, 3) for step in np.diff(before)}) > 1
+    np.testing.assert_allclose(after, before, atol=1e-3)
+
+
+def test_raw_frames_come_on_standard_input(tmp_path, trained, checkpoint, monkeypatch):
+    raw = io.BytesIO(b"".join(frame.tobytes() for frame in clip()))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(raw))
+    options = ["--stdin-size", *SIZE, "--checkpoint", checkpoint, "--size", 28]
+    assert run("-", "-o", tmp_path / "out.npz", *options) == 0
+    with np.load(tmp_path / "out.npz") as archive:
+        np.testing.assert_allclose(archive["000004"], streamed(trained, clip())[4], rtol=1e-5)
+
+
+def test_limit_and_depth_alone(tmp_path, video, checkpoint, capsys):
+    options = ["--checkpoint", checkpoint, "--size", 28, "--limit", 2, "--layout", "depth"]
+    assert run(video, "-o", tmp_path / "out.mp4", *options) == 0
+    shown = frames_of(tmp_path / "out.mp4")
+    assert len(shown) == 2
+    assert shown[0].image.shape[1] < 2.5 * SIZE[1]  # one panel and the bar, no frame beside it
+
+
+@pytest.mark.parametrize("memory", ["encoded", "adapted"])
+def test_a_resumed_run_writes_what_an_uninterrupted_one_would(tmp_path, trained, memory):
+    trained.config = dataclasses.replace(
+        trained.config, adapter=dataclasses.replace(trained.config.adapter, memory=memory)
+    )
+    trained.adapter.config = trained.config.adapter
+    checkpoint = save(trained, tmp_path / "model")
+    video = write_video(tmp_path / "in.mp4", clip(8))
+    options = ["--checkpoint", checkpoint, "--size", 28]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for place, more in ((whole, []), (parts, ["--limit", 3]), (parts, ["--resume"])):
+        outputs = itertools.chain(*(("-o", place / name) for name in ("a.mp4", "a.npz", "%06d.npy")))
+        assert run(video, *outputs, *options, *more) == 0
+    assert len(frames_of(parts / "a.mp4")) == 8
+    for number in range(8):
+        depths = [np.load(place / f"{number:06d}.npy") for place in (whole, parts)]
+        np.testing.assert_allclose(depths[1], depths[0], rtol=1e-4)
+    with np.load(parts / "a.npz") as archive:
+        assert len([name for name in archive if name.isdigit()]) == 8
+
+
+def test_scene_cuts_are_reported(tmp_path, video, checkpoint, monkeypatch, capsys):
+    monkeypatch.setattr(Stream, "cut", property(lambda stream: stream.frames == 3))
+    assert run(video, "-o", tmp_path / "out.npz", "--checkpoint", checkpoint, "--size", 28) == 0
+    assert "1 scene cut(s), where the smoothing started anew: frame 2" in capsys.readouterr().out
 
 
 def test_without_an_adapter_it_says_so_and_goes_on(tmp_path, video, vanilla, capsys):
     save(vanilla, tmp_path / "vanilla")
     assert run(video, "-o", tmp_path / "out.mp4", "--checkpoint", tmp_path / "vanilla") == 0
     assert "no adapter" in capsys.readouterr().err
-    assert read_video(tmp_path / "out.mp4").length == 5
+    assert len(frames_of(tmp_path / "out.mp4")) == 5
 
 
 def test_the_embedded_model_points_to_the_official_weights(tmp_path, video, vanilla, monkeypatch, capsys):
@@ -267,63 +200,125 @@ def test_the_embedded_model_points_to_the_official_weights(tmp_path, video, vani
 @pytest.mark.parametrize(
     ("extra", "why"),
     [
-        ([], "out.mp4 exists already"),
-        (["-o", "in.mp4", "--overwrite"], "same file as IN"),
-        (["-o", "a.avi"], "end in .mp4"),
+        (["-o", "out.mp4"], "out.mp4 exists already"),
+        ([], "nothing to write"),
+        (["-o", "a.mp4", "-o", "a.mp4"], "given twice"),
+        (["-o", "in.mp4", "--overwrite"], "both the input and an output"),
+        (["-o", "a.avi"], "a.avi: an output is one of X.mp4"),
         (["-o", "a.mp4", "--size", "13"], "one patch"),
         (["-o", "a.mp4", "--range", "5", "1"], "0 ≤ LO < HI"),
-        (["-o", "a.mp4", "--raw", "full"], "not empty"),
-        (["-o", "a.mp4", "--raw", "in.mp4"], "not a folder"),
+        (["-o", "a.mp4", "--raw", "full"], "exists already"),
+        (["-o", "a.mp4", "--raw", "in.mp4"], "in.mp4"),
         (["-o", "a.mp4", "--checkpoint", "nowhere"], "nowhere"),
         (["-o", "a.mp4", "--checkpoint", "vanilla", "--compare"], "needs an adapter"),
+        (["-o", "a/%06d.ply"], "--fov DEGREES or --intrinsics"),
+        (["-o", "a/%06d.ply", "--fov", "180"], "between 0 and 180"),
+        (["-o", "a.mp4", "--stdin-size", "4", "4"], "go together"),
+        (["-o", "a.mp4", "--limit", "0"], "at least one frame"),
+        (["-o", "a.mp4", "--resume", "--overwrite"], "not together"),
+        (["-o", "/proc/none/a.mp4"], "/proc"),
     ],
 )
-def test_bad_input_is_one_line_and_changes_nothing(tmp_path, video, monkeypatch, capsys, extra, why):
+def test_bad_input_is_one_line_and_changes_nothing(tmp_path, video, vanilla, monkeypatch, capsys, extra, why):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "load", _load)
+    save(vanilla, tmp_path / "vanilla")
     (tmp_path / "out.mp4").write_text("precious")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "000000.png").write_text("precious")
     before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
-    assert run("in.mp4", "-o", "out.mp4", "--checkpoint", "model", *extra) == 2
-    error = capsys.readouterr().err
+    if "--checkpoint" not in extra:
+        extra = [*extra, "--checkpoint", "vanilla"]
+    assert run("in.mp4", *extra) == 2
+    error = capsys.readouterr().err.replace(
+        "smoothdino video: vanilla has no adapter: depth is predicted frame by frame, nothing is smoothed\n", ""
+    )
     assert why in error
     assert error.count("\n") == 1
     assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
 
 
-def _load(name):
-    if name == "nowhere":
-        raise DataError("no model folder nowhere")
-    return type("Model", (), {"adapter": None})  # nothing gets so far as to use it
+@pytest.mark.parametrize("source", ["nowhere.mp4", "63", "http://127.0.0.1:9/none.mp4", "text.mp4"])
+def test_a_source_that_gives_nothing_is_one_line(tmp_path, vanilla, monkeypatch, capsys, source):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.mp4").write_text("no video")
+    save(vanilla, tmp_path / "vanilla")
+    assert run(source, "-o", "out.mp4", "--checkpoint", "vanilla") == 2
+    assert [source in line or "camera 63" in line for line in capsys.readouterr().err.splitlines()][-1]
+    assert not (tmp_path / "out.mp4").exists()
 
 
 def test_raw_never_goes_into_the_input(folder, tmp_path, capsys):
-    shutil.move(folder / "frame8.png", folder / "000000.png")
+    before = sorted(folder.iterdir())
     assert run(folder, "-o", tmp_path / "a.mp4", "--raw", folder, "--overwrite") == 2
-    assert "folder of the input" in capsys.readouterr().err
-    assert len(list(folder.iterdir())) == 5
+    assert "into the input's folder" in capsys.readouterr().err
+    assert sorted(folder.iterdir()) == before
 
 
-def test_overwrite_replaces_and_leaves_no_depth_of_an_older_video(tmp_path, video, vanilla):
-    checkpoint = save(vanilla, tmp_path / "model")
-    out, raw = tmp_path / "out.mp4", tmp_path / "raw"
-    raw.mkdir()
-    out.write_text("old")
-    (raw / "000007.png").write_text("old")
-    (raw / "notes.txt").write_text("mine")
-    assert run(video, "-o", out, "--raw", raw, "--checkpoint", checkpoint, "--overwrite") == 0
-    assert read_video(out).length == 5
-    assert sorted(file.name for file in raw.iterdir()) == [*(f"00000{n}.png" for n in range(5)), "notes.txt"]
+@pytest.mark.parametrize("how", ["truncated", "changing"])
+def test_a_source_that_breaks_leaves_what_was_before_it(tmp_path, checkpoint, capsys, how):
+    if how == "truncated":
+        source = truncated_video(tmp_path / "in.mp4", clip(20))
+    else:
+        source = size_changing_video(tmp_path / "in.ts", clip(6), clip(6, (28, 42)))
+    out = ["-o", tmp_path / "out.mp4", "-o", tmp_path / "%06d.npy"]
+    assert run(source, *out, "--checkpoint", checkpoint, "--size", 28) == 2
+    whole = completed(tmp_path / "%06d.npy")
+    assert whole > 0
+    assert len(frames_of(tmp_path / "out.mp4")) == whole
+    assert f"the first {whole} frames are whole" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), DataError("frame 3 can't be decoded")])
-def test_what_stops_it_leaves_a_video_that_plays(tmp_path, vanilla, capsys, error):
+def test_what_stops_it_closes_the_outputs(tmp_path, vanilla):
     def frames():
-        yield from itertools.islice(clip(), 3)
-        raise error
+        for number, image in enumerate(itertools.islice(clip(), 3)):
+            yield VideoFrame(image, number / 15)
+        raise KeyboardInterrupt
 
-    with pytest.raises(type(error)):
-        depth_video(vanilla, Video(frames(), Fraction(15), SIZE, 5), tmp_path / "out.mp4")
-    assert len(list(read_video(tmp_path / "out.mp4").frames)) == 3
-    assert "stopped after 3 frames" in capsys.readouterr().err
+    video = Video(frames(), Fraction(15), SIZE, 5, "made up", False)
+    options = {"size": SIZE, "fps": 15, "titles": ["depth"], "depth_range": (0, 10)}
+    with pytest.raises(KeyboardInterrupt):
+        depth_video(Stream(vanilla, size=SEEN), video, [open_output(tmp_path / "out.mp4", **options)])
+    assert len(frames_of(tmp_path / "out.mp4")) == 3
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_ctrl_c_leaves_whole_outputs_and_resume_finishes_them(tmp_path, checkpoint):
+    video = write_video(tmp_path / "in.mp4", clip(400))
+    arguments = ["video", video, "-o", tmp_path / "out.mp4", "-o", tmp_path / "%06d.npy"]
+    arguments += ["--checkpoint", checkpoint, "--size", 28]
+    code = "import sys; from smoothdino_jax.apps.cli import main; sys.exit(main(sys.argv[1:]))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("00000[5-9].npy")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    error = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, error
+    whole = completed(tmp_path / "%06d.npy")
+    assert 5 < whole < 400
+    assert f"the first {whole} frames are whole" in error
+    assert len(frames_of(tmp_path / "out.mp4")) == whole
+    assert run(*arguments[1:], "--resume") == 0
+    assert len(frames_of(tmp_path / "out.mp4")) == 400
+    assert completed(tmp_path / "%06d.npy") == 400
+
+
+def test_memory_stays_flat_over_a_few_hundred_frames(tmp_path, vanilla):
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        pytest.skip("needs /proc")
+    resident = []
+
+    def frames():
+        for number in range(400):
+            resident.append(int(statm.read_text().split()[1]))
+            yield VideoFrame(clip()[number % 5], number / 15)
+
+    video = Video(frames(), Fraction(15), SIZE, 400, "made up", False)
+    options = {"size": SIZE, "fps": 15, "titles": ["depth"], "depth_range": (0, 10)}
+    outputs = [open_output(tmp_path / name, **options) for name in ("a.mp4", "a.npz", "%06d.png")]
+    assert depth_video(Stream(vanilla, size=SEEN), video, outputs).frames == 400
+    early, late = np.median(resident[100:150]), np.median(resident[350:])
+    assert late < 1.05 * early

@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from smoothdino_jax.apps import eval_tables
 from smoothdino_jax.apps.figures import Comparison
-from smoothdino_jax.apps.video_io import VideoWriter, write_gif
+from smoothdino_jax.apps.gif import write_gif
+from smoothdino_jax.apps.video_writer import VideoWriter
 from smoothdino_jax.data import ClipSource, DataError
 from smoothdino_jax.evaluation import Lanes, add_costs, capture, make_rows, measure, plain, share_frozen, streams
 from smoothdino_jax.evaluation.bootstrap import FEW

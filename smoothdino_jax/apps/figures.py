@@ -136,7 +136,7 @@ class Comparison:
 
 
 class SideBySide:
-    """A frame beside its depth maps, at the frame's own scale, for video."""
+    """A frame beside its depth maps, or they alone, at the frame's own scale, for video."""
 
     def __init__(
         self,
@@ -144,6 +144,7 @@ class SideBySide:
         titles: Sequence[str],
         depth_range: tuple[float, float],
         *,
+        frame: bool = True,
         max_width: int = 3840,
     ):
         """Lays the picture out.
@@ -152,6 +153,7 @@ class SideBySide:
             size: `(H, W)` of the frames.
             titles: of the depth maps, left to right.
             depth_range: metres at the two ends of the colours.
+            frame: show the frame itself, left of its depth.
             max_width: pixels; the panels shrink to fit, so that players can show what a 4K camera took.
 
         Raises:
@@ -160,8 +162,9 @@ class SideBySide:
         _check_range(depth_range)
         if not titles:
             raise ValueError("titles needs a name for each depth map, at least one")
-        self._depth_range = depth_range
-        columns = 1 + len(titles)
+        self._depth_range, self._frame = depth_range, frame
+        titles = ["frame"] * frame + list(titles)
+        columns = len(titles)
         # Lettering grows with the picture, from 400 pixels high on, up to twice.
         large = float(np.clip(size[0] / 400, 1, 2))
         top, bar, gap = round(26 * large), round(74 * large), 4
@@ -169,9 +172,10 @@ class SideBySide:
         panel = (max(1, round(size[0] * across / size[1])), across)
         # Below 160 pixels the bar's numbers would overlap; both sides are even, as H.264 needs.
         height, width = max(top + panel[0] + gap, 160), columns * (across + gap) + bar
-        self._sheet = _Sheet((height + height % 2, width + width % 2), large)
+        self.size = height + height % 2, width + width % 2
+        self._sheet = _Sheet(self.size, large)
         self._panels = []
-        for column, title in enumerate(["frame", *titles]):
+        for column, title in enumerate(titles):
             left = column * (across + gap)
             self._panels.append(self._sheet.panel(left, top, panel))
             self._sheet.title(left + across / 2, top, title)
@@ -188,9 +192,9 @@ class SideBySide:
             *depths: each `(H, W)` metres, 0 or NaN where there is none.
 
         Returns:
-            `(h, w, 3)` uint8, both sides even.
+            `(h, w, 3)` uint8, of the attribute `size`: both sides even.
         """
-        pictures = [image, *(colour(depth, self._depth_range) for depth in depths)]
+        pictures = [image] * self._frame + [colour(depth, self._depth_range) for depth in depths]
         return self._sheet.draw(dict(zip(self._panels, pictures, strict=True)), {})
 
 

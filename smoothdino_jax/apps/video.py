@@ -1,256 +1,238 @@
-"""`smoothdino video`: a video in, the same video beside its depth out, frame by frame in constant memory."""
+"""`smoothdino video`: metric depth of a video as it comes, in constant memory.
+
+Three things go on at once: a thread decodes the frames ahead, the device computes, and a thread writes what is done.
+"""
 
 import argparse
-import re
+import contextlib
+import queue
 import sys
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from typing import NamedTuple
 
-import cv2
-import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from tqdm import tqdm
 
-from smoothdino_jax.apps.figures import SideBySide
-from smoothdino_jax.apps.video_io import Video, VideoWriter, read_video
+from smoothdino_jax.apps.point_clouds import intrinsics_from
+from smoothdino_jax.apps.video_arguments import EMBEDDED, OFFICIAL, add_arguments, check, usual_short_side, working_size
+from smoothdino_jax.apps.video_outputs import Output, completed, open_output
+from smoothdino_jax.apps.video_sources import Video, VideoFrame, open_video
 from smoothdino_jax.data.frames import DataError
+from smoothdino_jax.models.scene_cuts import SceneCuts
 from smoothdino_jax.models.smoothdino import SmoothDINO
 from smoothdino_jax.stream import Stream
 from smoothdino_jax.weights import load
 
-_TINY = "tiny-synthetic"
-_OFFICIAL = "smoothdino convert facebook/dpt-dinov2-small-nyu checkpoints/dinov2-small-nyu"
-_EXAMPLES = f"""\
-examples:
-  {_OFFICIAL}
-  smoothdino video walk.mp4 -o walk_depth.mp4 --checkpoint checkpoints/dinov2-small-nyu
+_AHEAD = 3  # frames decoded ahead
 
-  Vanilla beside smoothed, colours from 0.5 to 5 m, and the depth itself for further use:
-    smoothdino video walk.mp4 -o both.mp4 --checkpoint runs/nyu/model --compare --range 0.5 5 --raw depth
-"""
+
+class Done(NamedTuple):
+    """What came of a video.
+
+    Attributes:
+        frames: how many are whole in every output, with those of an earlier run that was resumed.
+        cuts: numbers of the frames at which a scene cut was found.
+        seconds: that the frames of this run took, the first one's compiling left out.
+    """
+
+    frames: int
+    cuts: list[int]
+    seconds: float
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Adds the subcommand to the command's parser."""
-    parser = commands.add_parser(
-        "video",
-        help="metric depth of a video, as a video and as 16-bit images",
-        description="Writes a video beside its depth in metres, in colours of one fixed range.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("input", metavar="IN", type=Path, help="video file, or folder of images (30 frames per second)")
-    parser.add_argument("-o", "--output", metavar="OUT.mp4", type=Path, required=True, help="video to write")
-    parser.add_argument(
-        "--checkpoint",
-        metavar="FOLDER",
-        default=_TINY,
-        help=f'model folder (default: "{_TINY}", which comes with the package and knows only rendered rooms)',
-    )
-    parser.add_argument("--compare", action="store_true", help="show the vanilla depth beside the smoothed")
-    parser.add_argument(
-        "--size",
-        metavar="SHORT_SIDE",
-        type=int,
-        help="short side, at most, of what the model sees, in whole patches of 14 pixels; 0 for the "
-        "frames' own size (default: 476, less for models made for small pictures)",
-    )
-    parser.add_argument(
-        "--range",
-        metavar=("LO", "HI"),
-        type=float,
-        nargs=2,
-        help="metres at the ends of the colours (default: 0 and the most that the model predicts)",
-    )
-    parser.add_argument(
-        "--raw",
-        metavar="DIR",
-        type=Path,
-        help="write each frame's depth as DIR/000000.png …, 16 bit, millimetres, at the input's size",
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace OUT.mp4 and the images in DIR")
-    parser.set_defaults(run=_run)
+    add_arguments(commands).set_defaults(run=_run)
 
 
 def depth_video(
-    model: SmoothDINO,
-    video: Video,
-    output: Path,
-    *,
-    compare: bool = False,
-    short_side: int = 476,
-    depth_range: tuple[float, float] | None = None,
-    raw: Path | None = None,
-) -> int:
-    """Writes a video beside its depth; what `smoothdino video` does once its arguments are checked.
+    stream: Stream, video: Video, outputs: Sequence[Output], *, first: int = 0, skip: int = 0, limit: int | None = None
+) -> Done:
+    """Streams a video into outputs; what `smoothdino video` does once its arguments are checked.
 
     Args:
-        model: without an adapter, each frame's depth is predicted on its own.
-        video: from `read_video`.
-        output: MP4 to write, replaced if it is there.
-        compare: show the vanilla depth beside the smoothed; needs an adapter.
-        short_side: of what the model sees, see `working_size`.
-        depth_range: metres at the ends of the colours; None for 0 and the most that the model predicts.
-        raw: folder for 16-bit PNGs in millimetres (65.535 m at most), one per frame, of the smoothed depth.
-
-    Returns:
-        The number of frames.
+        stream: made for this video.
+        video: from `open_video`, open at the frame `first - skip`.
+        outputs: opened to go on at the frame `first`.
+        first: number of the first frame to write.
+        skip: frames before it that the stream sees for its memory and nothing is written of.
+        limit: how many frames to write at most; None for all.
 
     Raises:
-        DataError: a frame can't be read, or something can't be written. The frames before are on disk, as
-            they are after a KeyboardInterrupt.
-        ValueError: `compare` without an adapter, or a wrong range.
+        DataError: a frame can't be read, or something can't be written. The frames before are on disk, as they
+            are after a KeyboardInterrupt; the outputs are closed.
     """
-    height, width = video.size
-    size = working_size(video.size, short_side)
-    way = cv2.INTER_AREA if size[0] < height else cv2.INTER_LINEAR
-    predict = _compared(model) if compare else _predictor(model)
-    titles = ["vanilla", "smoothed"] if compare else ["depth"]
-    picture = SideBySide(video.size, titles, depth_range or (0, model.config.decoder.max_depth))
-    writer = VideoWriter(output, video.fps)
-
-    def write(frame, depths):
-        if raw is not None:
-            _write_millimetres(raw / f"{writer.frames:06d}.png", depths[-1])
-        writer.write(picture.draw(frame, *depths))
-
-    try:
-        # A thread writes a frame while the model sees the next; Ctrl-C never reaches it, so no frame is cut.
-        with writer, ThreadPoolExecutor(1) as pool:
-            written = None
-            with tqdm(video.frames, total=video.length, unit=" frames", disable=None) as frames:
-                for frame in frames:
-                    seen = frame if size == video.size else cv2.resize(frame, size[::-1], interpolation=way)
-                    depths = [cv2.resize(np.asarray(depth), (width, height)) for depth in predict(seen)]
-                    if written is not None:
-                        written.result()
-                    written = pool.submit(write, frame, depths)
+    numbers = range(first - skip, sys.maxsize if limit is None else first + limit)
+    cuts: list[int] = []
+    clock = None
+    with contextlib.ExitStack() as closing:
+        # Left in the order opposite to this: whatever happens, the last write ends before the outputs are closed.
+        for output in outputs:
+            closing.enter_context(output)
+        # A live source has a thread of its own, and what was decoded ahead would only be late.
+        frames = video.frames if video.live else closing.enter_context(_ahead(video.frames))
+        pool = closing.enter_context(ThreadPoolExecutor(1))
+        total = None if video.length is None else max(0, video.length - numbers.start)
+        if limit is not None:
+            total = limit + skip if total is None else min(total, limit + skip)
+        bar = closing.enter_context(tqdm(total=total, unit=" frames", disable=None, dynamic_ncols=True))
+        written = None
+        for number, frame in zip(numbers, frames, strict=False):
+            depths = stream(frame.image)
+            depths = depths if isinstance(depths, tuple) else (depths,)
+            seen = {"shift": stream.shift, "cut": stream.cut}
+            if clock is None:
+                clock = _Clock()  # behind the first frame, which may have compiled
+            if seen["cut"]:
+                cuts.append(number)
+            if written is not None:
+                written.result()
+            if number >= first:
+                written = pool.submit(_write, outputs, frame, depths, number, seen)
+            bar.update()
+        if written is not None:
             written.result()
-    except (KeyboardInterrupt, DataError):
-        if writer.frames:
-            _say(f"stopped after {writer.frames} frames; {output} plays up to there")
-        raise
-    return writer.frames
+    return Done(min((output.whole for output in outputs), default=0), cuts, 0.0 if clock is None else clock.seconds)
 
 
-def working_size(size: tuple[int, int], short_side: int, patch: int = 14) -> tuple[int, int]:
-    """The size at which the model sees a video: whole patches, close to the video's aspect, not enlarged.
-
-    Args:
-        size: `(H, W)` of the video.
-        short_side: pixels, at most; 0 for `size` as it is.
-        patch: pixels.
-
-    Returns:
-        `(H, W)`, multiples of `patch` unless `short_side` is 0.
-    """
-    if not short_side:
-        return tuple(size)
-    scale = min(1, short_side / min(size))
-    height, width = (max(1, int(side * scale / patch + 0.5)) * patch for side in size)
-    return height, width
+def _write(outputs: Sequence[Output], frame: VideoFrame, depths: Sequence[np.ndarray], number: int, seen: dict) -> None:
+    for output in outputs:
+        output.write(frame, depths, number, **seen)
 
 
-def usual_short_side(model: SmoothDINO) -> int:
-    """The short side that a model is at home with: NYU's 480 in whole patches for the published ones.
+@contextlib.contextmanager
+def _ahead(frames: Iterator[VideoFrame]) -> Iterator[Iterator[VideoFrame]]:
+    """Runs an iterator in a thread, a few items ahead; what it raises comes up where its next item would."""
+    ready: queue.Queue = queue.Queue(_AHEAD)
+    stop = threading.Event()
 
-    A small model is at home at the 3:4 pictures that its position grid spans.
-    """
-    encoder = model.config.encoder
-    published = encoder.native_grid >= 37
-    return 476 if published else encoder.patch * round(0.75 * encoder.native_grid)
+    def put(item) -> bool:
+        while not stop.is_set():
+            with contextlib.suppress(queue.Full):
+                ready.put(item, timeout=0.1)
+                return True
+        return False
+
+    def read():
+        try:
+            for frame in frames:
+                if not put((frame, None)):
+                    return
+            put((None, None))
+        except BaseException as error:
+            put((None, error))
+
+    def take():
+        while True:
+            frame, error = ready.get()
+            if error is not None:
+                raise error
+            if frame is None:
+                return
+            yield frame
+
+    reader = threading.Thread(target=read, name="decoding", daemon=True)
+    reader.start()
+    try:
+        yield take()
+    finally:
+        stop.set()
+        reader.join(5)  # a camera that hangs does not keep the outputs from being closed
+
+
+class _Clock:
+    def __init__(self):
+        self._start = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._start
 
 
 def _run(args: argparse.Namespace) -> None:
-    _check(args)
-    video = read_video(args.input)
+    check(args)
     model = load(args.checkpoint)
+    compare = _compare(args, model)
+    first = min(map(completed, args.outputs)) if args.resume else 0
+    skip = min(first, _memory(model))
+    if args.resume:
+        _say(f"going on at frame {first}" if first else "nothing whole is there yet: starting at the first frame")
+    with contextlib.closing(_open(args, first - skip)) as video:
+        size = working_size(video.size, usual_short_side(model) if args.size is None else args.size)
+        stream = Stream(model, cuts=None if args.no_cuts else SceneCuts(), size=size, compare=compare)
+        outputs = _open_outputs(args, model, video, compare, first)
+        try:
+            done = depth_video(stream, video, outputs, first=first, skip=skip, limit=args.limit)
+        except (KeyboardInterrupt, DataError) as error:
+            if whole := min((output.whole for output in outputs), default=0):
+                _say(f"stopped: the first {whole} frames are whole in {_named(args)} (--resume goes on)")
+            if isinstance(error, KeyboardInterrupt) and video.live:
+                return  # how a camera is stopped
+            raise
+    _report(args, done, first)
+
+
+def _compare(args: argparse.Namespace, model: SmoothDINO) -> bool:
     if model.adapter is None:
         if args.compare:
             raise DataError(f"--compare needs an adapter, and {args.checkpoint} has none: leave it out, or train one")
         _say(f"{args.checkpoint} has no adapter: depth is predicted frame by frame, nothing is smoothed")
-    if args.checkpoint == _TINY:
-        _say(f"{_TINY} has only seen rendered rooms: for real pictures, {_OFFICIAL}, then --checkpoint")
-    try:
-        args.output.parent.mkdir(parents=True, exist_ok=True)
-        if args.raw:
-            args.raw.mkdir(parents=True, exist_ok=True)
-            for file in _numbered(args.raw):
-                file.unlink()
-    except OSError as error:
-        raise DataError(f"{error.filename} can't be written: {error.strerror}") from None
-    short_side = usual_short_side(model) if args.size is None else args.size
-    options = {"compare": args.compare, "short_side": short_side, "raw": args.raw}
-    count = depth_video(model, video, args.output, depth_range=args.range, **options)
-    print(f"{args.output}: {count} frames" + (f", millimetres in {args.raw}" if args.raw else ""))
+    if args.checkpoint == EMBEDDED:
+        _say(f"{EMBEDDED} has only seen rendered rooms: for real pictures, {OFFICIAL}, then --checkpoint")
+    return args.compare
 
 
-def _check(args: argparse.Namespace) -> None:
-    if args.output.suffix.lower() != ".mp4":
-        raise DataError(f"OUT is {args.output}: videos are written as MP4, the name has to end in .mp4")
-    if args.output.exists():
-        if args.input.exists() and args.output.samefile(args.input):
-            raise DataError(f"OUT is the same file as IN, {args.input}: choose another name")
-        if args.output.is_dir() or not args.overwrite:
-            raise DataError(f"{args.output} exists already: choose another name, or add --overwrite")
-    if args.size and args.size < 14:
-        raise DataError(f"--size {args.size}: the short side is at least one patch, 14 pixels; or 0")
-    if args.range and not 0 <= args.range[0] < args.range[1] < np.inf:
-        raise DataError(f"--range {args.range[0]:g} {args.range[1]:g}: it needs 0 ≤ LO < HI, in metres")
-    if args.raw and args.raw.exists():
-        if not args.raw.is_dir():
-            raise DataError(f"--raw {args.raw} is not a folder")
-        if args.input.exists() and args.raw.samefile(args.input):
-            raise DataError(f"--raw {args.raw} is the folder of the input: choose another")
-        if any(args.raw.iterdir()) and not args.overwrite:
-            raise DataError(f"--raw {args.raw} is not empty: choose another folder, or add --overwrite")
+def _memory(model: SmoothDINO) -> int:
+    """How many frames before one the model has to see for its depth to be what it would have been."""
+    if model.adapter is None or "previous" not in model.adapter.config.inputs:
+        return 1  # for the search of scene cuts
+    # A recurrent memory reaches back for ever, less and less.
+    return 1 if model.adapter.config.memory == "encoded" else 24
 
 
-def _predictor(model: SmoothDINO) -> Callable:
-    if model.adapter is None:
-        return lambda frame: (model(jnp.asarray(frame)[None])[0],)
-    stream = Stream(model)
-    return lambda frame: (stream(frame),)
+def _open(args: argparse.Namespace, start: int) -> Video:
+    size = tuple(args.stdin_size) if args.stdin_size else None
+    return open_video(args.input, raw_size=size, raw_fps=args.fps, start=start)
 
 
-def _compared(model: SmoothDINO) -> Callable:
-    """Vanilla and smoothed depth of one stream; each frame is encoded once for both."""
-    if model.adapter is None:
-        raise ValueError("to compare, the model needs an adapter")
-    graph, weights = nnx.split(model)
+def _open_outputs(args: argparse.Namespace, model: SmoothDINO, video: Video, compare: bool, first: int) -> list[Output]:
+    camera = args.intrinsics or args.fov
+    intrinsics = None if camera is None else intrinsics_from(camera, video.size)
+    titles = ["vanilla", "smoothed"] if compare else ["depth"]
+    options = {
+        "size": video.size,
+        "fps": video.fps,
+        "titles": titles,
+        "depth_range": tuple(args.range or (0, model.config.decoder.max_depth)),
+        "layout": args.layout,
+        "intrinsics": intrinsics,
+        "overwrite": args.overwrite,
+        "resume": args.resume,
+        "start": first,
+    }
+    outputs = [open_output(path, **options) for path in args.outputs]
+    if args.rerun:
+        from smoothdino_jax.apps.rerun_output import open_rerun
 
-    @jax.jit
-    def step(weights, images, state):
-        model = nnx.merge(graph, weights)
-        features = model.encode(images)
-        smoothed, state = model.advance(features, images, state)
-        return (model.decode(features, images.shape[1:3])[0], smoothed[0]), state
-
-    state = None
-
-    def predict(frame):
-        nonlocal state
-        images = jnp.asarray(frame)[None]
-        depths, state = step(weights, images, model.init_state(images) if state is None else state)
-        return depths
-
-    return predict
-
-
-def _write_millimetres(file: Path, depth: np.ndarray) -> None:
-    millimetres = np.clip(depth * 1000 + 0.5, 0, 65535).astype(np.uint16)
-    _, data = cv2.imencode(".png", millimetres, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    try:
-        file.write_bytes(data)
-    except OSError as error:
-        raise DataError(f"{file} can't be written: {error.strerror}") from None
+        shown = {name: options[name] for name in ("titles", "depth_range", "intrinsics", "overwrite")}
+        outputs.append(open_rerun(args.rerun, **shown, name=video.name))
+    return outputs
 
 
-def _numbered(folder: Path) -> list[Path]:
-    return [file for file in folder.iterdir() if re.fullmatch(r"\d{6}\.png", file.name)]
+def _report(args: argparse.Namespace, done: Done, first: int) -> None:
+    count = done.frames - first
+    rate = f", {(count - 1) / done.seconds:.1f} frames per second" if count > 1 and done.seconds else ""
+    print(f"{_named(args)}: {done.frames} frames{rate}")
+    if done.cuts:
+        shown = ", ".join(map(str, done.cuts[:10])) + (" …" if len(done.cuts) > 10 else "")
+        print(f"{len(done.cuts)} scene cut(s), where the smoothing started anew: frame {shown}")
+
+
+def _named(args: argparse.Namespace) -> str:
+    return ", ".join([*args.outputs, *([args.rerun] if args.rerun else [])])
 
 
 def _say(text: str) -> None:

@@ -21,9 +21,11 @@ from flax import nnx
 from jaxtyping import Array, Bool, Complex, Float, Shaped
 
 from smoothdino_jax.models import phase_correlation as pc
+from smoothdino_jax.models import scene_cuts
 from smoothdino_jax.models.adapters import Adapter, AdapterConfig, AdapterState, adapt_clip
 from smoothdino_jax.models.dpt import Decoder, DecoderConfig, resize_depth
 from smoothdino_jax.models.phase_correlation import Shift
+from smoothdino_jax.models.scene_cuts import Scene, SceneCuts
 from smoothdino_jax.models.vit import Encoder, EncoderConfig, Features
 
 # ImageNet's statistics in 0..255, what DINOv2 was trained with.
@@ -71,12 +73,16 @@ class State(NamedTuple):
         spectrum: `(B, H', W'/2+1)` complex64, of the previous frame, for the phase correlation.
         fresh: `(B,)` bool, True where the stream has no past (set an element to start that stream anew).
         shift: `Shift` found at the last step, pixels; zero for a stream's first frame.
+        cut: `(B,)` bool, True where the last step found a scene cut, and so started the stream anew.
+        scene: what cuts are found by.
     """
 
     adapter: AdapterState
     spectrum: Complex[Array, "b f g"]
     fresh: Bool[Array, "b"]
     shift: Shift
+    cut: Bool[Array, "b"]
+    scene: Scene
 
 
 class SmoothDINO(nnx.Module):
@@ -168,46 +174,73 @@ class SmoothDINO(nnx.Module):
             features = self.encode(images)
             shift, spectrum = self.track(images, None)
             memory = () if self.adapter is None else self.adapter.init_state(features)
-            return State(memory, spectrum, jnp.ones(images.shape[0], bool), shift)
+            nothing = jnp.ones(images.shape[0], bool)
+            return State(memory, spectrum, nothing, shift, nothing, scene_cuts.blank(features))
 
         zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(blank, images))
         return zeros._replace(fresh=jnp.ones(images.shape[0], bool))
 
-    @jax.jit
-    def step(self, images: Images, state: State) -> tuple[Float[Array, "b h w"], State]:
-        """One frame further along a batch of streams: pure, constant time and memory.
+    @functools.partial(jax.jit, static_argnames="cuts", donate_argnames="state")
+    def step(
+        self,
+        images: Images,
+        state: State,
+        reset: Bool[Array | np.ndarray, "streams"] | None = None,
+        cuts: SceneCuts | None = None,
+    ) -> tuple[Float[Array, "b h w"], State]:
+        """One frame further along a batch of streams, as one program of constant time and memory.
+
+        The state is donated: its memory becomes the next state's, and it can't be used afterwards. To go on from
+        one state twice, copy it first (`jax.tree.map(jnp.copy, state)`).
 
         Args:
             images: `(B, H, W, 3)` RGB, uint8 or float in 0..255; the size `init_state` was given.
             state: from `init_state` or the last step.
+            reset: `(B,)`, True for the streams whose first frame this is; the others go on. None: all go on.
+            cuts: how to find scene cuts, at which a stream starts anew by itself and `state.cut` says so; None: not
+                at all.
 
         Returns:
             `(B, H, W)` float32 metres, and the state for the next frame.
         """
-        return self.advance(self.encode(images), images, state)
+        return self.advance(self.encode(images), images, state, reset=reset, cuts=cuts)
 
     def advance(
-        self, features: tuple[Features, ...], images: Images, state: State
-    ) -> tuple[Float[Array, "b h w"], State]:
+        self,
+        features: tuple[Features, ...],
+        images: Images,
+        state: State,
+        *,
+        reset: Bool[Array | np.ndarray, "streams"] | None = None,
+        cuts: SceneCuts | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> tuple[Float[Array, "b H W"], State]:
         """`step` for who has the features already, such as an evaluation of several adapters on one encoder.
 
         Args:
             features: of `images`, from `encode`.
             images: `(B, H, W, 3)` RGB in 0..255.
-            state: from `init_state` or the last step.
+            state: from `init_state` or the last step; not donated.
+            reset: as in `step`.
+            cuts: as in `step`.
+            size: `(H, W)` of the depth; None for that of the images.
 
         Returns:
             As `step`.
         """
         if state.fresh.shape[0] != images.shape[0]:
             raise ValueError(f"the state is for {state.fresh.shape[0]} streams, the batch has {images.shape[0]} frames")
+        if reset is not None and reset.shape != state.fresh.shape:
+            raise ValueError(f"reset is for {reset.shape[0]} streams, the state for {state.fresh.shape[0]}")
         height, width = pc.transform_size(images.shape[1:3], self.config.window)
         if state.spectrum.shape[1:] != (height, width // 2 + 1):
             raise ValueError("the state is for frames of another size: make a new one with init_state")
         shift, spectrum = self.track(images, state.spectrum)
-        adapted, memory, shift = self.adapt(features, shift, state.adapter, state.fresh)
-        depth = self.decode(adapted, images.shape[1:3])
-        return depth, State(memory, spectrum, jnp.zeros_like(state.fresh), shift)
+        fresh = state.fresh if reset is None else state.fresh | reset
+        cut, scene = scene_cuts.find(cuts, state.scene, features, shift.response, fresh)
+        adapted, memory, shift = self.adapt(features, shift, state.adapter, fresh | cut)
+        depth = self.decode(adapted, images.shape[1:3] if size is None else size)
+        return depth, State(memory, spectrum, jnp.zeros_like(fresh), shift, cut, scene)
 
     def track(self, images: Images, previous: Complex[Array, "b f g"] | None):
         """Shift since the previous frame, and this frame's spectrum to keep for the next.

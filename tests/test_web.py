@@ -1,0 +1,447 @@
+"""What happens behind the page, without a browser: takes, limits, bad uploads, and that nothing is left."""
+
+import argparse
+import base64
+import csv
+import io
+import json
+import os
+import re
+import socket
+import types
+import zipfile
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from video_files import SIZE, audio_file, clip, empty_video, truncated_video, write_video
+
+import smoothdino_jax.apps.web.command as command
+from smoothdino_jax.apps.video_arguments import usual_short_side, working_size
+from smoothdino_jax.apps.web.depth_zip import DepthZip, millimetres
+from smoothdino_jax.apps.web.session import Session, watch
+from smoothdino_jax.apps.web.take import Models, Seen
+from smoothdino_jax.apps.web.uploads import Limits
+from smoothdino_jax.data.frames import DataError
+from smoothdino_jax.models.phase_correlation import Shift
+from smoothdino_jax.stream import Stream
+from smoothdino_jax.weights import load, save
+
+gradio = pytest.importorskip("gradio", reason="gradio is not installed: pip install -e .[web]")
+
+from web_page import served  # noqa: E402
+
+from smoothdino_jax.apps.web.actions import Actions  # noqa: E402
+from smoothdino_jax.apps.web.viewer import SHOWN, payload  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # Gradio's, see web_page.py
+
+TINY = "tiny-synthetic"
+FRAMES = 6
+
+
+@pytest.fixture(scope="module")
+def models():
+    """One for all tests, so that the program for the clip is compiled once."""
+    return Models()
+
+
+@pytest.fixture
+def session(tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    session = Session(root)
+    yield session
+    session.close()
+    assert list(root.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def video_bytes(tmp_path_factory):
+    return write_video(tmp_path_factory.mktemp("clip") / "walk.mp4", clip(FRAMES)).read_bytes()
+
+
+def upload(session, data, name="my walk.mp4"):
+    """As Gradio does: the file in a folder of its own, then handed over."""
+    path = session.folder.parent / "hash" / name
+    path.parent.mkdir()
+    path.write_bytes(data)
+    session.keep_video(path, name)
+
+
+def run(session, models, checkpoint=TINY, limits=Limits(), **options):  # noqa: B008 - frozen
+    return list(watch(session, models, checkpoint, limits, **options))
+
+
+def stored(archive, folder="smoothed"):
+    """The frames in a ZIP, `(T, H, W)` metres."""
+    with zipfile.ZipFile(archive) as file:
+        names = sorted(name for name in file.namelist() if name.startswith(f"{folder}/"))
+        assert names == [f"{folder}/{number:06d}.png" for number in range(len(names))]
+        return [cv2.imdecode(np.frombuffer(file.read(name), np.uint8), cv2.IMREAD_UNCHANGED) / 1000 for name in names]
+
+
+# A video.
+
+
+def test_what_is_shown_and_stored_is_the_depth_of_the_stream(session, models, video_bytes):
+    upload(session, video_bytes)
+    shown = run(session, models, every=0)
+    assert [progress.kind for progress in shown] == ["info"] * (FRAMES + 1) + ["done"]
+    assert "56×42" in shown[0].message
+    assert [progress.share for progress in shown[1:-1]] == pytest.approx(np.arange(1, FRAMES + 1) / FRAMES)
+    seen = [progress.seen for progress in shown[1:-1]]
+    assert [one.number for one in seen] == list(range(FRAMES))
+    assert [one.time for one in seen] == pytest.approx(np.arange(FRAMES) / 15)
+
+    model = load(TINY)
+    stream = Stream(model, size=working_size(SIZE, usual_short_side(model)), compare=True)
+    archive = shown[-1].archive
+    assert archive.name == "my_walk_depth.zip"
+    kept = stored(archive, "vanilla"), stored(archive, "smoothed")
+    for number, one in enumerate(seen):
+        vanilla, smoothed = stream(one.image)
+        np.testing.assert_allclose(one.depths["vanilla"], vanilla, rtol=1e-5)
+        np.testing.assert_allclose(one.depths["smoothed"], smoothed, rtol=1e-5)
+        assert one.shift == pytest.approx(stream.shift, abs=1e-3)
+        assert np.abs(kept[0][number] - vanilla).max() <= 0.00051  # half a millimetre
+        assert np.abs(kept[1][number] - smoothed).max() <= 0.00051
+    assert seen[-1].shift.dx == pytest.approx(-2, abs=0.3)  # the clip's texture moves two pixels to the left
+    with zipfile.ZipFile(archive) as file:
+        rows = list(csv.DictReader(io.StringIO(file.read("frames.csv").decode())))
+    assert [float(row["time"]) for row in rows] == pytest.approx(np.arange(FRAMES) / 15, abs=1e-4)
+    assert float(rows[-1]["dx"]) == pytest.approx(seen[-1].shift.dx, abs=1e-3)
+
+
+def test_all_frames_are_seen_where_few_are_shown(session, models, video_bytes):
+    upload(session, video_bytes)
+    shown = run(session, models, every=1e9)
+    assert [progress.seen and progress.seen.number for progress in shown] == [None, 0, FRAMES - 1]
+    assert len(stored(shown[-1].archive)) == FRAMES
+
+
+def test_each_take_starts_anew_and_replaces_the_depth_of_the_one_before(session, models, video_bytes):
+    upload(session, video_bytes)
+    (first, again) = (stored(run(session, models)[-1].archive) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert len(list(session.folder.glob("*.zip"))) == 1
+
+
+def test_stop_keeps_what_was_seen(session, models, video_bytes):
+    upload(session, video_bytes)
+    for progress in watch(session, models, TINY, Limits(), every=0):
+        if progress.seen and progress.seen.number == 2:
+            session.stopped.set()
+    assert (progress.kind, progress.message) == ("done", "my walk.mp4: 3 frames, stopped")
+    assert len(stored(progress.archive)) == 3
+
+
+def test_stop_while_waiting_ends_before_the_first_frame(session, models, video_bytes):
+    upload(session, video_bytes)
+    session.stopped.set()
+    last = run(session, models)[-1]
+    assert (last.kind, last.message, last.archive) == ("done", "stopped before the first frame", None)
+
+
+def test_a_model_without_adapter_shows_vanilla_alone(session, tiny_model, tmp_path, video_bytes):
+    checkpoint = save(tiny_model.vanilla(), tmp_path / "model")
+    upload(session, video_bytes)
+    last = run(session, Models(28), str(checkpoint))[-1]
+    assert list(last.seen.depths) == ["vanilla"]
+    assert len(stored(last.archive, "vanilla")) == FRAMES
+    assert stored(last.archive, "smoothed") == []
+
+
+# Limits and bad uploads.
+
+
+def bad(tmp_path, kind):
+    path = tmp_path / "made"
+    if kind == "text":
+        return b"no video at all\n" * 100
+    if kind == "nothing":
+        return b""
+    if kind == "audio":
+        return audio_file(path.with_suffix(".wav")).read_bytes()
+    if kind == "no frames":
+        return empty_video(path.with_suffix(".mp4")).read_bytes()
+    secret = write_video(tmp_path / "secret.ts", clip(5))
+    if kind == "playlist":
+        return f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile://{secret}\n#EXT-X-ENDLIST\n".encode()
+    return f"ffconcat version 1.0\nfile '{secret}'\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("text", "can't be read as a video"),
+        ("nothing", "can't be read as a video"),
+        ("audio", "is not a video: there is only audio in it"),
+        ("no frames", "no frames|can't be read|is not a video"),
+        ("playlist", "can't be read as a video"),  # it would have the server open other files
+        ("concat", "can't be read as a video"),
+    ],
+)
+def test_what_is_no_video_is_an_error_by_its_own_name(session, models, tmp_path, video_bytes, kind, why):
+    upload(session, bad(tmp_path, kind), "walk.mp4")
+    (error,) = run(session, models)
+    assert error.kind == "error"
+    assert error.message.startswith("walk.mp4 ")
+    assert re.search(why, error.message), error.message
+    assert str(session.folder) not in error.message
+    upload(session, video_bytes)  # and the page goes on
+    assert run(session, models)[-1].kind == "done"
+
+
+def test_without_a_video_there_is_a_message(session, models):
+    (error,) = run(session, models)
+    assert (error.kind, error.message) == ("error", "choose a video first")
+
+
+def test_what_is_too_large_or_too_long_is_refused_before_it_is_decoded(session, models, tmp_path):
+    upload(session, write_video(tmp_path / "long.mp4", clip(8), fps=2).read_bytes(), "long.mp4")
+    (error,) = run(session, models, limits=Limits(seconds=2))
+    assert error.message == "long.mp4 is 4 s long, this page takes up to 2 s: cut it to a part"
+    (error,) = run(session, models, limits=Limits(megabytes=0.001))
+    assert "this page takes up to 0.001" in error.message
+
+
+def test_a_video_that_does_not_say_how_long_it_is_ends_at_the_limit(session, models, tmp_path):
+    video = write_video(tmp_path / "long.h264", clip(12), fps=25)  # a bare stream: no duration anywhere
+    upload(session, video.read_bytes(), "long.h264")
+    last = run(session, models, limits=Limits(seconds=0.2))[-1]
+    assert (last.kind, last.message) == ("done", "long.h264: 5 frames, stopped at the limit of 0.2 s")
+
+
+def test_a_video_that_breaks_off_keeps_the_depth_before(session, models, tmp_path):
+    video = truncated_video(tmp_path / "cut.mkv", clip(60), part=0.5)
+    upload(session, video.read_bytes(), "cut.mkv")
+    last = run(session, models)[-1]
+    assert last.kind in ("error", "done")  # some formats don't know their end
+    assert 0 < len(stored(last.archive)) < 60
+
+
+def test_a_full_disk_is_a_message(session, models, video_bytes, monkeypatch):
+    upload(session, video_bytes)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(zipfile.ZipFile, "writestr", full)
+    last = run(session, models)[-1]
+    assert (last.kind, last.message) == ("error", "the depth can't be written: No space left on device")
+
+
+def test_a_missing_model_is_a_message(session, video_bytes):
+    upload(session, video_bytes)
+    last = run(session, Models(), "nowhere")[-1]
+    assert last.kind == "error"
+    assert "nowhere" in last.message
+
+
+# What is stored.
+
+
+def test_an_upload_is_moved_and_replaced_and_removed(session, video_bytes):
+    upload(session, video_bytes)
+    assert [path.name for path in session.folder.parent.iterdir()] == [session.folder.name]
+    assert [path.name for path in session.folder.iterdir()] == ["upload.mp4"]
+    upload(session, b"other", "odd.na/me*".replace("/", "_"))
+    assert [path.read_bytes() for path in session.folder.iterdir()] == [b"other"]
+    session.drop_video()
+    assert list(session.folder.iterdir()) == []
+    with pytest.raises(DataError, match=r"gone\.mp4 did not arrive whole"):
+        session.keep_video(session.folder / "gone.mp4", "gone.mp4")
+
+
+def test_an_archive_without_frames_is_none(tmp_path):
+    archive = DepthZip(tmp_path / "a.zip")
+    archive.close()
+    archive.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_millimetres_round_and_stop_at_16_bits():
+    depth = np.array([[0.0004, 0.0006, 1.2345678, 65.535, 80, np.nan]], np.float32)
+    assert millimetres(depth).tolist() == [[0, 1, 1235, 65535, 65535, 0]]
+
+
+# What the browser gets.
+
+
+@pytest.mark.parametrize("size", [(42, 56), (300, 1300), (1300, 300)])
+def test_the_browser_gets_the_depth_itself(size):
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (*size, 3), np.uint8)
+    depth = rng.uniform(0.5, 9, size).astype(np.float32)
+    seen = Seen(0, 0.0, image, {"vanilla": depth}, (0.0, 10.0), Shift(1.0, -2.0, 0.5), 0, 12.0, np.nan)
+    frame = json.loads(payload(types.SimpleNamespace(message="", kind="info", share=None, seen=seen)))["frame"]
+    height, width = frame["shown"]
+    assert max(height, width) <= SHOWN
+    assert width / height == pytest.approx(size[1] / size[0], rel=0.02)
+    sent = np.frombuffer(zlib.decompress(base64.b64decode(frame["depths"]["vanilla"])), "<u2").reshape(height, width)
+    rows = [int((row + 0.5) * size[0] / height) for row in range(height)]
+    columns = [int((column + 0.5) * size[1] / width) for column in range(width)]
+    assert np.abs(sent / 1000 - depth[np.ix_(rows, columns)]).max() <= 0.00051
+    assert frame["fps"] is None  # JSON has no NaN
+    picture = cv2.imdecode(np.frombuffer(base64.b64decode(frame["image"]), np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape == (height, width, 3)
+
+
+# The webcam.
+
+
+def tab(name):
+    return types.SimpleNamespace(session_hash=name)
+
+
+@pytest.fixture
+def actions(tmp_path, models):
+    actions = Actions(tmp_path, Limits(), None)
+    actions._models = models
+    yield actions
+    actions.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def frame_of(result):
+    return json.loads(result[0])["frame"]
+
+
+def test_the_webcam_is_one_take_until_it_is_turned_off(actions):
+    frames = clip(4)
+    assert "ready" in json.loads(actions.see(frames[0], TINY, tab("a"))[0])["message"]
+    shown = [frame_of(actions.see(frame, TINY, tab("a"))) for frame in frames]
+    assert [frame["number"] for frame in shown] == [0, 1, 2, 3]
+    assert shown[0]["shift"]["dx"] == 0
+    assert shown[3]["shift"]["dx"] == pytest.approx(-2, abs=0.3)
+    message, download = actions.finish(tab("a"))
+    assert json.loads(message)["kind"] == "done"
+    assert len(stored(download["value"])) == 4
+    assert download["interactive"]
+    assert actions.finish(tab("a")) == (gradio.skip(), gradio.skip())
+
+
+def test_a_webcam_whose_model_another_user_had_starts_anew(actions):
+    frames = clip(4)
+    for frame in [frames[0], *frames]:
+        mine = actions.see(frame, TINY, tab("a"))
+    for frame in [frames[0], *frames[:2]]:
+        other = actions.see(frame, TINY, tab("b"))
+    assert (frame_of(mine)["number"], frame_of(other)["number"]) == (3, 1)
+    assert frame_of(actions.see(frames[0], TINY, tab("a"))) is None
+    assert frame_of(actions.see(frames[0], TINY, tab("a")))["number"] == 0
+
+
+def test_a_webcam_that_changes_its_size_or_is_grey_goes_on(actions):
+    grey = clip(1)[0][..., 0]
+    actions.see(grey, TINY, tab("a"))
+    assert frame_of(actions.see(grey, TINY, tab("a")))["size"] == list(SIZE)
+    turned = clip(1, SIZE[::-1])[0]
+    assert frame_of(actions.see(turned, TINY, tab("a"))) is None
+    assert frame_of(actions.see(turned, TINY, tab("a")))["number"] == 0
+    dot = np.zeros((1, 1, 3), np.uint8)
+    actions.see(dot, TINY, tab("a"))
+    assert json.loads(actions.see(dot, TINY, tab("a"))[0])["kind"] == "error"
+
+
+def test_a_tab_that_is_closed_leaves_nothing(actions, video_bytes, tmp_path):
+    (tmp_path / "hash").mkdir()
+    file = tmp_path / "hash" / "walk.mp4"
+    file.write_bytes(video_bytes)
+    actions.upload({"path": str(file), "orig_name": "walk.mp4"}, tab("a"))
+    running = actions.watch(TINY, tab("a"))
+    for message, _ in running:
+        if frame_of((message,)):
+            break
+    assert len(list(tmp_path.iterdir())) == 1
+    actions.leave(tab("a"))
+    assert list(tmp_path.iterdir()) == []
+    assert json.loads(list(running)[-1][0])["kind"] != "info"  # and what ran has ended
+    assert list(tmp_path.iterdir()) == []
+
+
+# The server and the command.
+
+
+def test_the_server_listens_here_alone_and_leaves_nothing(monkeypatch):
+    asked, find = set(), socket.getaddrinfo
+
+    def watched(host, *arguments, **options):
+        asked.add(host)
+        return find(host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", watched)
+    before = os.environ.get("GRADIO_TEMP_DIR")
+    with served([TINY]) as demo:
+        root = Path(os.environ["GRADIO_TEMP_DIR"])
+        assert root.is_dir()
+        assert demo.local_url.startswith("http://127.0.0.1:")
+        assert not demo.analytics_enabled
+        assert demo.share_url is None
+        port = int(demo.local_url.rsplit(":", 1)[1].strip("/"))
+        folders = set(root.parent.glob("smoothdino_web_*"))
+        with pytest.raises(DataError, match="is taken"), served([TINY], port=port):
+            pass
+        assert set(root.parent.glob("smoothdino_web_*")) <= folders
+    assert not root.exists()
+    assert os.environ.get("GRADIO_TEMP_DIR") == before
+    assert asked - {None} <= {"127.0.0.1", "localhost"}
+
+
+def start(*arguments):
+    parser = argparse.ArgumentParser()
+    command.add_parser(parser.add_subparsers(dest="command"))
+    args = parser.parse_args(["web", *map(str, arguments)])
+    args.run(args)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--checkpoint", "nowhere"], "no model folder nowhere"),
+        (["--port", 0], "--port 0"),
+        (["--size", 13], "one patch"),
+        (["--max-mb", 0], "--max-mb 0"),
+        (["--max-seconds", "nan"], "--max-seconds nan"),
+    ],
+)
+def test_bad_arguments_are_one_line_before_anything_starts(arguments, why):
+    with pytest.raises(DataError, match=why) as error:
+        start(*arguments)
+    assert "\n" not in str(error.value)
+
+
+def test_without_gradio_the_command_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(command.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(DataError, match=r"pip install smoothdino-jax\[web\]"):
+        start()
+
+
+def test_the_command_serves_until_it_is_interrupted_and_warns_where_others_can_reach_it(monkeypatch, capsys):
+    import smoothdino_jax.apps.web.page as page
+
+    served = []
+
+    class Served:
+        def __init__(self, *arguments, **options):
+            served.append((arguments, options))
+
+        def __enter__(self):
+            raise KeyboardInterrupt
+
+        def __exit__(self, *exception):
+            pass
+
+    monkeypatch.setattr(page, "serve", Served)
+    start("--host", "0.0.0.0", "--max-mb", 5, "--size", 28)
+    ((checkpoints, limits), options) = served[0]
+    assert checkpoints == [TINY]
+    assert limits == Limits(5, 120)
+    assert (options["host"], options["short_side"], options["browser"]) == ("0.0.0.0", 28, False)
+    assert "no password" in capsys.readouterr().err
+    start()
+    assert served[1][1]["host"] == "127.0.0.1"
+    assert "no password" not in capsys.readouterr().err
