@@ -1,4 +1,4 @@
-"""The Python that README.md and docs/library.md show does run, and does what they say.
+"""The Python that README.md shows does run, and does what it says.
 
 Each fenced `python` block runs as it stands in a folder of its own, where there are an image and a camera. One after
 a comment `<!-- not run: reason -->` is left out.
@@ -68,13 +68,13 @@ def run(code, names=None):
     return names
 
 
-def library(word):
-    """The one block of docs/library.md with this word in it."""
-    [code] = [code for code in blocks("docs/library.md") if word in code]
+def block(word):
+    """The one block with this word in it."""
+    [code] = [code for code in blocks("README.md") if word in code]
     return code
 
 
-@pytest.mark.parametrize("code", cases("docs/library.md"))
+@pytest.mark.parametrize("code", cases("README.md"))
 def test_blocks_for_pasting_are_short_and_stand_alone(code):
     assert len(code.splitlines()) <= 20
     assert "import smoothdino_jax as sd" in code
@@ -82,7 +82,7 @@ def test_blocks_for_pasting_are_short_and_stand_alone(code):
 
 
 def test_one_image_becomes_a_png_in_millimetres(place, capsys):
-    left = run(library("imwrite"))
+    left = run(block("imwrite"))
     depth = cv2.imread(str(place / "depth.png"), cv2.IMREAD_UNCHANGED)
     assert depth.dtype == np.uint16
     assert depth.shape == SIZE
@@ -92,7 +92,7 @@ def test_one_image_becomes_a_png_in_millimetres(place, capsys):
 
 
 def test_the_camera_loop_tells_the_distance_of_every_frame(place, capsys):
-    left = run(library("VideoCapture"))
+    left = run(block("VideoCapture"))
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == Camera.frames
     said = [re.fullmatch(r"(\d+\.\d\d) m ahead; moved ([+-].+), ([+-].+) pixels(; new scene)?", line) for line in lines]
@@ -110,12 +110,12 @@ def test_the_camera_loop_ends_on_ctrl_c(place, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Camera, "read", interrupted)
-    run(library("VideoCapture"))
+    run(block("VideoCapture"))
     assert Camera.last.released
 
 
 def test_of_several_cameras_one_starts_anew(place, capsys, tiny_model):
-    left = run(library("reset="))
+    left = run(block("reset="))
     assert len(capsys.readouterr().out.splitlines()) == 4
     assert left["depths"].shape == (2, 112, 154)
     # The second's frames before the restart leave no trace; the first's do.
@@ -127,24 +127,12 @@ def test_of_several_cameras_one_starts_anew(place, capsys, tiny_model):
     np.testing.assert_allclose(left["depths"][1], depths[1], rtol=1e-4)
 
 
-@pytest.mark.parametrize("code", cases("README.md"))
-def test_blocks_of_the_readme_run(place, code, tiny_model):
-    images = np.stack([texture(SIZE)])
-    names = {
-        "sd": sd,
-        "model": tiny_model,
-        "images": images,
-        "frame": texture(SIZE),
-        "previous": images,
-        "current": np.roll(images, (1, 3), (1, 2)),
-    }
-    left = run(code, names)
-    if "depth" in left:
-        assert left["depth"].shape[-2:] == SIZE
-        assert left["depth"].dtype == np.float32
-    if "shift" in left:
-        np.testing.assert_allclose([left["shift"].dx[0], left["shift"].dy[0]], [3, 1], atol=0.2)
+def test_the_readme_has_a_block_for_an_image_a_camera_and_several_cameras():
+    assert len(blocks("README.md")) == 3
 
 
-def test_the_readme_has_blocks():
-    assert len(blocks("README.md")) >= 2
+def test_points_lie_where_the_depth_says(place):
+    [code] = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/library.md").read_text(), re.MULTILINE | re.DOTALL)
+    depth = np.full((480, 640), 2.0, np.float32)
+    points = run(code, {"np": np, "depth": depth, "image": texture((480, 640))})["points"]
+    np.testing.assert_allclose(points[0, 0], [-319.5 / 525 * 2, -239.5 / 525 * 2, 2])
