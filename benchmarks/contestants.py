@@ -91,7 +91,7 @@ def _stateless(function, *args) -> Contestant:
 
 
 def _streaming(model, graph, weights, images) -> Contestant:
-    # As `smoothdino_jax.Stream`: the state's buffers are donated to the next state.
+    # As `smoothdino_jax.Stream` without looking for cuts: the state's buffers are donated to the next state.
     step = jax.jit(lambda weights, *args: nnx.merge(graph, weights).step(*args), donate_argnums=2)
     state = jax.tree.map(jax.numpy.asarray, model.init_state(images))
     compiled, cost = compile_with_cost(step, weights, images, state)

@@ -2,9 +2,9 @@
 
     python benchmarks/cuts.py VIDEO.mp4 'FOLDER/*.jpg' ... [--model tiny-synthetic] [--size 112 154]
 
-Every video, and every folder of a pattern's pictures (in the order of their numbers), is taken for one continuous shot; at
-least two are needed. What runs is the model's own encoder and phase correlation and `SceneCuts` with its defaults, frame by
-frame as in a stream; only what comes after, which a cut can't depend on, is left out.
+Every video, and every folder of a pattern's pictures (in the order of their numbers), is taken for one continuous
+shot; at least two are needed. What runs is the model's own encoder and phase correlation and `SceneCuts` with its
+defaults, frame by frame as in a stream; only what comes after, which a cut can't depend on, is left out.
 """
 
 import argparse

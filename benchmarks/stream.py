@@ -3,7 +3,8 @@
     python benchmarks/stream.py --frames 10000
     python benchmarks/stream.py --model PATH --size 480 640 --frames 1000 --json result.json
 
-Frames come from a rendered room, forwards and backwards without end, so that no cut is found and nothing is read from disk.
+Frames come from a rendered room, forwards and backwards without end, so that no cut is found and nothing is read
+from disk.
 """
 
 import argparse

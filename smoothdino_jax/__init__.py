@@ -12,7 +12,8 @@ from smoothdino_jax.models.adapters import Adapter, AdapterConfig
 from smoothdino_jax.models.dpt import DecoderConfig
 from smoothdino_jax.models.phase_correlation import Shift, grey, phase_correlation
 from smoothdino_jax.models.scene_cuts import SceneCuts
-from smoothdino_jax.models.smoothdino import SmoothDINO, SmoothDINOConfig, State
+from smoothdino_jax.models.smoothdino import SmoothDINO, SmoothDINOConfig
+from smoothdino_jax.models.state import State
 from smoothdino_jax.models.vit import EncoderConfig, Features
 from smoothdino_jax.stream import Stream
 from smoothdino_jax.weights import WeightsError, convert, load, save

@@ -1,8 +1,8 @@
 """A stream of single frames, for people with a camera: `depth = stream(frame)`.
 
-One compiled program takes a frame from the host's memory to metric depth at the frame's size, and keeps the state on the
-device in the same memory from frame to frame. Only frames that are not of the working size are resized on the host, by
-OpenCV: less travels to the device, and the program does not depend on it.
+One compiled program takes a frame from the host's memory to metric depth at the frame's size, and keeps the state on
+the device in the same memory from frame to frame. Only frames that are not of the working size are resized on the
+host, by OpenCV, so that less travels to the device.
 """
 
 import functools
@@ -15,7 +15,8 @@ from flax import nnx
 
 from smoothdino_jax.models.phase_correlation import Shift
 from smoothdino_jax.models.scene_cuts import SceneCuts
-from smoothdino_jax.models.smoothdino import SmoothDINO, State
+from smoothdino_jax.models.smoothdino import SmoothDINO
+from smoothdino_jax.models.state import State
 
 
 class Stream:
@@ -141,7 +142,8 @@ def _checked(frame: np.ndarray) -> np.ndarray:
     frame = np.asarray(frame)
     if frame.ndim == 2 or (frame.ndim == 3 and frame.shape[2] == 1):
         raise ValueError(
-            f"a frame is (H, W, 3) RGB, got grey of shape {frame.shape}: cv2.cvtColor(frame, cv2.COLOR_GRAY2RGB) makes RGB"
+            f"a frame is (H, W, 3) RGB, got grey of shape {frame.shape}: "
+            "make it RGB with cv2.cvtColor(frame, cv2.COLOR_GRAY2RGB)"
         )
     if frame.ndim == 3 and frame.shape[2] == 4:
         raise ValueError(f"a frame is (H, W, 3) RGB, got shape {frame.shape}: leave out alpha with frame[..., :3]")

@@ -144,7 +144,9 @@ def test_change_is_zero_for_the_same_frame_and_has_no_unit():
 
 @pytest.mark.parametrize("grid", [(1, 1), (2, 10), (35, 46)])
 def test_what_is_kept_has_at_most_five_by_five_cells(grid):
-    features = (Features(jax.ShapeDtypeStruct((3, *grid, 16), jnp.bfloat16), jax.ShapeDtypeStruct((3, 16), jnp.bfloat16)),)
+    features = (
+        Features(jax.ShapeDtypeStruct((3, *grid, 16), jnp.bfloat16), jax.ShapeDtypeStruct((3, 16), jnp.bfloat16)),
+    )
     cells = jax.eval_shape(pooled, features)
     assert cells.shape == (3, min(5, grid[0]) * min(5, grid[1]), 16)
     assert cells.dtype == jnp.float32

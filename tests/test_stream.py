@@ -127,9 +127,7 @@ def test_with_a_working_size_frames_of_any_size_give_depth_of_their_own_size(tra
 
 def test_the_working_size_is_what_the_model_sees_and_depth_comes_straight_at_the_frames(trained):
     video, state = pan(3), trained.init_state(pan(1))
-    step = jax.jit(
-        lambda model, images, state: model.advance(model.encode(images), images, state, size=(112, 140))
-    )
+    step = jax.jit(lambda model, images, state: model.advance(model.encode(images), images, state, size=(112, 140)))
     stream, native = Stream(trained, size=SIZE), Stream(trained, size=SIZE)
     for frame, expected in zip(video, steps(trained, video)[0], strict=True):
         # Doubled pixel by pixel, so that averaging gives the frame back.

@@ -48,7 +48,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def server():
-    with served([TINY], Limits(megabytes=1, seconds=20)) as demo:
+    with served([TINY], Limits(megabytes=1, seconds=60)) as demo:
         demo.root = Path(os.environ["GRADIO_TEMP_DIR"])
         yield demo
 

@@ -63,11 +63,11 @@ def latency(
 ) -> dict[str, Latency]:
     """Times a single stream, the models taking turns frame by frame, so that a machine slows down for all of them.
 
-    The whole is what `Stream` runs: one program, its state donated to the next, from a frame in the host's memory to
-    depth in the device's. A model without an adapter has no state and runs `model(images)`. The parts are the same
-    step as four programs, one after the other. They add up to somewhat more than the whole: each takes a few tenths
-    of a millisecond to start, and XLA can't fuse or overlap across them. Models that hold the same encoder
-    (`share_frozen`) share its time.
+    The whole is what `Stream` runs, but for scene cuts: one program, its state donated to the next, from a frame in
+    the host's memory to depth in the device's. A model without an adapter has no state and runs `model(images)`. The
+    parts are the same step as four programs, one after the other. They add up to somewhat more than the whole: each
+    takes a few tenths of a millisecond to start, and XLA can't fuse or overlap across them. Models that hold the same
+    encoder (`share_frozen`) share its time.
 
     Args:
         models: row name -> model.

@@ -1,13 +1,24 @@
 """Scene cuts: where a stream's past has nothing to do with the frame at hand, so that it must start anew.
 
-A frame is a cut where two things agree. The phase correlation finds no shift of the picture (a low response), and the
-deepest features changed: much, and much more than they usually do in this scene. Either alone is not enough: fast motion
-has a low response, and a hand before the camera changes the features.
+A frame is a cut where two things agree. The phase correlation finds no shift of the picture (a low response), and
+the deepest features changed: much, and much more than they usually do in this scene. Either alone is not enough:
+fast motion has a low response, and a hand before the camera changes the features.
 
-The change is counted in a unit that every encoder shares. Patch tokens are pooled to a small grid, which forgives small
-motions; what both frames have in common is taken off, since in any ViT it is most of a token; then each cell is
-compared with the same cell before by the cosine. That is 0 for the same frame and about 1 for an unrelated one, whether the
-encoder is trained or not.
+The change is counted in a unit that every encoder shares. Patch tokens are pooled to a small grid, which forgives
+small motions; the mean of all cells of both frames is taken off; then each cell is compared with the same cell
+before by the cosine. That is 0 for the same frame and about 1 for an unrelated one, whether the encoder is trained
+or not.
+
+The thresholds were chosen on six hand-held shots of 1148 frames in all (a street, an office, a desk, three rooms of
+NYU), at 112×154, with the embedded model and with a ViT-S of random weights; none of a trained DINOv2, and no shots
+were held back. `benchmarks/cuts.py` on the same shots, with other splices than they were chosen by (embedded / ViT-S):
+
+* false cuts in shots without any: 0 / 0 of 1148 frames, nor of every 2nd frame, nor with the exposure jumping by 1.5
+  or noise of σ 20; of every 4th frame 0 / 5 of 290, of every 8th 5 / 8 of 147: motion so fast looks like a cut;
+* splices between shots: 200 / 198 of 200 found, none false; in every 4th frame 175 / 191 of 200, and 6 / 23 false;
+* splices between distant frames of one shot, which often show the same things: 172 / 189 of 200, none false.
+
+A black frame is a cut, and so is the picture's return after it.
 """
 
 import dataclasses
@@ -44,8 +55,8 @@ class SceneCuts:
     Attributes:
         response: the phase correlation's response is at most this.
         change: the features changed by at least this; 0 is the same frame, about 1 an unrelated one.
-        ratio: and by at least this many times the running mean of this scene's changes, which are large where the camera
-            moves fast. At the second frame of a scene there is no mean yet, and the other two decide.
+        ratio: and by at least this many times the running mean of this scene's changes, which are large where the
+            camera moves fast. At the second frame of a scene there is no mean yet, and the other two decide.
         unrelated: a change that is enough whatever the mean.
     """
 

@@ -12,7 +12,6 @@ methods are what these are made of, to be called under a `jax.jit`.
 import copy
 import dataclasses
 import functools
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +24,8 @@ from smoothdino_jax.models import scene_cuts
 from smoothdino_jax.models.adapters import Adapter, AdapterConfig, AdapterState, adapt_clip
 from smoothdino_jax.models.dpt import Decoder, DecoderConfig, resize_depth
 from smoothdino_jax.models.phase_correlation import Shift
-from smoothdino_jax.models.scene_cuts import Scene, SceneCuts
+from smoothdino_jax.models.scene_cuts import SceneCuts
+from smoothdino_jax.models.state import State
 from smoothdino_jax.models.vit import Encoder, EncoderConfig, Features
 
 # ImageNet's statistics in 0..255, what DINOv2 was trained with.
@@ -63,26 +63,6 @@ class SmoothDINOConfig:
             adapter=None if adapter is None else AdapterConfig(**adapter),
             **fields,
         )
-
-
-class State(NamedTuple):
-    """What a batch of streams remembers from frame to frame.
-
-    Attributes:
-        adapter: the adapter's own state.
-        spectrum: `(B, H', W'/2+1)` complex64, of the previous frame, for the phase correlation.
-        fresh: `(B,)` bool, True where the stream has no past (set an element to start that stream anew).
-        shift: `Shift` found at the last step, pixels; zero for a stream's first frame.
-        cut: `(B,)` bool, True where the last step found a scene cut, and so started the stream anew.
-        scene: what cuts are found by.
-    """
-
-    adapter: AdapterState
-    spectrum: Complex[Array, "b f g"]
-    fresh: Bool[Array, "b"]
-    shift: Shift
-    cut: Bool[Array, "b"]
-    scene: Scene
 
 
 class SmoothDINO(nnx.Module):

@@ -96,7 +96,8 @@ class Actions:
         session = self.session(request)
         if image is None or session.closed:
             return gr.skip(), gr.skip()
-        image = np.ascontiguousarray(np.broadcast_to(image[..., None], (*image.shape, 3)) if image.ndim == 2 else image)
+        grey = image.ndim == 2
+        image = np.ascontiguousarray(np.repeat(image[..., None], 3, 2) if grey else image[..., :3])
         now = time.monotonic()
         try:
             take = session.take
@@ -104,26 +105,28 @@ class Actions:
             if take is None or not take.current or take.size != size or now - session.latest > _PAUSE:
                 self._finish(session)
                 if not session.announced:  # a frame later, so that people know what they wait for
-                    session.announced = True
+                    session.announced, session.asked = True, now
                     return payload(getting_ready(checkpoint, size)), _no_download()
                 session.take = take = Take(self._models, checkpoint, size, session.archive("webcam"))
                 session.began = now = time.monotonic()
-            session.latest, session.announced = now, False
-            seen = take.see(image[..., :3], now - session.began)
+            session.announced = False
+            seen = take.see(image, now - session.began)
+            session.latest = time.monotonic()
         except (DataError, ValueError) as error:
             return payload(Progress(str(error), "error")), _no_download()
-        left = max(0.0, self._limits.seconds - seen.time)
+        left = max(0.0, self._limits.seconds - (now - session.asked))
         return payload(Progress(f"webcam, {left:.0f} s left of this turn", seen=seen)), _no_download()
 
     def finish(self, request: gr.Request) -> tuple:
         """The webcam was turned off, or its turn is over."""
         session = self.session(request)
+        session.announced = False
         try:
             archive = self._finish(session)
         except DataError as error:
             return payload(Progress(str(error), "error")), _no_download()
         if archive is None:
-            return gr.skip(), gr.skip()
+            return payload(Progress("webcam off")), gr.skip()
         return payload(Progress("webcam off: its depth can be downloaded", "done")), _download(archive)
 
     @staticmethod

@@ -84,7 +84,7 @@ def build(actions: Actions, checkpoints: Sequence[str], limits: Limits) -> gr.Bl
             [camera, checkpoint],
             [screen, download],
             stream_every=0.1,
-            time_limit=round(limits.seconds),
+            time_limit=round(limits.seconds),  # getting the model ready included
             **one_at_a_time,
         ).then(actions.finish, None, [screen, download], **once)
         demo.unload(actions.leave)

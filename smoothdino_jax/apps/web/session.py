@@ -29,7 +29,8 @@ class Session:
         name: of the file that was uploaded, as its owner calls it.
         stopped: set to end a take after the frame at hand.
         take: the webcam's, if one is being recorded.
-        began: when it began, seconds of the monotonic clock.
+        asked: when it was asked for, seconds of the monotonic clock.
+        began: when its first frame was seen.
         latest: when its latest frame came.
         announced: whether the wait for its model was.
         closed: whether the tab is gone.
@@ -46,7 +47,7 @@ class Session:
         self.name = ""
         self.stopped = threading.Event()
         self.take: Take | None = None
-        self.began = self.latest = 0.0
+        self.asked = self.began = self.latest = 0.0
         self.announced = False
         self.closed = False
 
