@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 from smoothdino_jax.apps import convert, data, video
 from smoothdino_jax.apps.report import command as report
+from smoothdino_jax.apps.web import command as web
 from smoothdino_jax.data.frames import DataError
 
 # In the order of `smoothdino --help`.
-_COMMANDS = (convert, data, video, report)
+_COMMANDS = (convert, data, video, web, report)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
