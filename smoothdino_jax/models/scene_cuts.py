@@ -18,6 +18,9 @@ were held back. `benchmarks/cuts.py` on the same shots, with other splices than 
 * splices between shots: 200 / 198 of 200 found, none false; in every 4th frame 175 / 191 of 200, and 6 / 23 false;
 * splices between distant frames of one shot, which often show the same things: 172 / 189 of 200, none false.
 
+At 252×336 (four of the shots, embedded model) 0 of 869 frames are falsely cut, 3 of 436 where every 2nd frame is left,
+and 200 of 200 splices are found.
+
 A black frame is a cut, and so is the picture's return after it.
 """
 
