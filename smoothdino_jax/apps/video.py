@@ -35,12 +35,12 @@ class Done(NamedTuple):
     Attributes:
         frames: how many are whole in every output, with those of an earlier run that was resumed.
         cuts: numbers of the frames at which a scene cut was found.
-        seconds: that the frames of this run took, the first one's compiling left out.
+        rate: frames per second of this run, compiling left out; None for fewer than two.
     """
 
     frames: int
     cuts: list[int]
-    seconds: float
+    rate: float | None
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -67,35 +67,36 @@ def depth_video(
     """
     numbers = range(first - skip, sys.maxsize if limit is None else first + limit)
     cuts: list[int] = []
-    clock = None
+    stream.warm_up(video.size)
     with contextlib.ExitStack() as closing:
         # Left in the order opposite to this: whatever happens, the last write ends before the outputs are closed.
         for output in outputs:
             closing.enter_context(output)
         # A live source has a thread of its own, and what was decoded ahead would only be late.
-        frames = video.frames if video.live else closing.enter_context(_ahead(video.frames))
+        frames = _from_now(video.frames) if video.live else closing.enter_context(_ahead(video.frames))
         pool = closing.enter_context(ThreadPoolExecutor(1))
         total = None if video.length is None else max(0, video.length - numbers.start)
         if limit is not None:
             total = limit + skip if total is None else min(total, limit + skip)
         bar = closing.enter_context(tqdm(total=total, unit=" frames", disable=None, dynamic_ncols=True))
-        written = None
+        written = began = None
         for number, frame in zip(numbers, frames, strict=False):
             depths = stream(frame.image)
             depths = depths if isinstance(depths, tuple) else (depths,)
             seen = {"shift": stream.shift, "cut": stream.cut}
-            if clock is None:
-                clock = _Clock()  # behind the first frame, which may have compiled
-            if seen["cut"]:
-                cuts.append(number)
+            if began is None:
+                began = time.perf_counter()
             if written is not None:
                 written.result()
             if number >= first:
+                if seen["cut"]:
+                    cuts.append(number)
                 written = pool.submit(_write, outputs, frame, depths, number, seen)
             bar.update()
         if written is not None:
             written.result()
-    return Done(min((output.whole for output in outputs), default=0), cuts, 0.0 if clock is None else clock.seconds)
+        rate = (stream.frames - 1) / (time.perf_counter() - began) if stream.frames > 1 else None
+    return Done(min((output.whole for output in outputs), default=0), cuts, rate)
 
 
 def _write(outputs: Sequence[Output], frame: VideoFrame, depths: Sequence[np.ndarray], number: int, seen: dict) -> None:
@@ -143,13 +144,13 @@ def _ahead(frames: Iterator[VideoFrame]) -> Iterator[Iterator[VideoFrame]]:
         reader.join(5)  # a camera that hangs does not keep the outputs from being closed
 
 
-class _Clock:
-    def __init__(self):
-        self._start = time.perf_counter()
-
-    @property
-    def seconds(self) -> float:
-        return time.perf_counter() - self._start
+def _from_now(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
+    """A live source without the frame that it was opened with, which is old by now; times start anew."""
+    next(frames, None)
+    start = None
+    for frame in frames:
+        start = frame.time if start is None else start
+        yield frame._replace(time=frame.time - start)
 
 
 def _run(args: argparse.Namespace) -> None:
@@ -157,10 +158,12 @@ def _run(args: argparse.Namespace) -> None:
     model = load(args.checkpoint)
     compare = _compare(args, model)
     first = min(map(completed, args.outputs)) if args.resume else 0
-    skip = min(first, _memory(model))
+    skip = min(first, _memory(model, args.no_cuts))
     if args.resume:
         _say(f"going on at frame {first}" if first else "nothing whole is there yet: starting at the first frame")
     with contextlib.closing(_open(args, first - skip)) as video:
+        if args.resume and video.live:
+            raise DataError(f"--resume: {video.name} is live, what was there before can't be read again")
         size = working_size(video.size, usual_short_side(model) if args.size is None else args.size)
         stream = Stream(model, cuts=None if args.no_cuts else SceneCuts(), size=size, compare=compare)
         outputs = _open_outputs(args, model, video, compare, first)
@@ -168,11 +171,12 @@ def _run(args: argparse.Namespace) -> None:
             done = depth_video(stream, video, outputs, first=first, skip=skip, limit=args.limit)
         except (KeyboardInterrupt, DataError) as error:
             if whole := min((output.whole for output in outputs), default=0):
-                _say(f"stopped: the first {whole} frames are whole in {_named(args)} (--resume goes on)")
+                goes_on = "" if video.live or args.input == "-" or args.rerun else " (--resume goes on)"
+                _say(f"stopped: the first {whole} frames are whole in {_named(args)}{goes_on}")
             if isinstance(error, KeyboardInterrupt) and video.live:
                 return  # how a camera is stopped
             raise
-    _report(args, done, first)
+    _report(args, done)
 
 
 def _compare(args: argparse.Namespace, model: SmoothDINO) -> bool:
@@ -185,12 +189,14 @@ def _compare(args: argparse.Namespace, model: SmoothDINO) -> bool:
     return args.compare
 
 
-def _memory(model: SmoothDINO) -> int:
-    """How many frames before one the model has to see for its depth to be what it would have been."""
+def _memory(model: SmoothDINO, no_cuts: bool) -> int:
+    """How many frames before one the model has to see for its depth to be what it would have been, or all but."""
+    # What a scene's usual change is, the search of cuts takes from its last frames.
+    of_cuts = 1 if no_cuts else 9
     if model.adapter is None or "previous" not in model.adapter.config.inputs:
-        return 1  # for the search of scene cuts
+        return of_cuts
     # A recurrent memory reaches back for ever, less and less.
-    return 1 if model.adapter.config.memory == "encoded" else 24
+    return of_cuts if model.adapter.config.memory == "encoded" else 24
 
 
 def _open(args: argparse.Namespace, start: int) -> Video:
@@ -222,9 +228,8 @@ def _open_outputs(args: argparse.Namespace, model: SmoothDINO, video: Video, com
     return outputs
 
 
-def _report(args: argparse.Namespace, done: Done, first: int) -> None:
-    count = done.frames - first
-    rate = f", {(count - 1) / done.seconds:.1f} frames per second" if count > 1 and done.seconds else ""
+def _report(args: argparse.Namespace, done: Done) -> None:
+    rate = f", {done.rate:.1f} frames per second" if done.rate else ""
     print(f"{_named(args)}: {done.frames} frames{rate}")
     if done.cuts:
         shown = ", ".join(map(str, done.cuts[:10])) + (" …" if len(done.cuts) > 10 else "")

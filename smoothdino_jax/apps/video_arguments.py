@@ -1,7 +1,9 @@
 """What `smoothdino video` can be told, and what of that can be refused before anything is opened."""
 
 import argparse
+import glob
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from smoothdino_jax.data.frames import DataError
@@ -115,15 +117,7 @@ def check(args: argparse.Namespace) -> None:
         raise DataError("nothing to write: give -o OUT.mp4, or another output of --help")
     if len(set(args.outputs)) < len(args.outputs):
         raise DataError("an output is given twice")
-    for path in args.outputs:
-        if Path(path).exists() and Path(args.input).exists() and Path(path).samefile(args.input):
-            raise DataError(f"{path} is both the input and an output: choose another name")
-        if (
-            Path(args.input).is_dir()
-            and "%" in Path(path).name
-            and Path(path).parent.resolve() == Path(args.input).resolve()
-        ):
-            raise DataError(f"{path} would write into the input's folder: choose another")
+    _check_input_is_safe(args.input, args.outputs)
     if any(path.endswith(".ply") for path in args.outputs) and args.fov is None and args.intrinsics is None:
         raise DataError("point clouds need the camera: give --fov DEGREES or --intrinsics FX FY CX CY")
     if args.fov is not None and not 0 < args.fov < 180:
@@ -136,12 +130,32 @@ def check(args: argparse.Namespace) -> None:
         raise DataError(f"--range {args.range[0]:g} {args.range[1]:g}: it needs 0 ≤ LO < HI, in metres")
     if (args.input == "-") != (args.stdin_size is not None):
         raise DataError("--stdin-size HEIGHT WIDTH and the input - go together")
-    if not 0 < args.fps < math.inf:
-        raise DataError(f"--fps {args.fps:g}: it needs a number above 0")
+    if not 0.01 <= args.fps <= 10_000:
+        raise DataError(f"--fps {args.fps:g}: frames per second are 0.01 to 10000")
+    if args.stdin_size and not all(2 <= side <= 16_384 for side in args.stdin_size):
+        raise DataError(f"--stdin-size {args.stdin_size[0]} {args.stdin_size[1]}: sides are 2 to 16384 pixels")
     if args.limit is not None and args.limit < 1:
         raise DataError(f"--limit {args.limit}: it needs at least one frame")
     if args.resume and (args.overwrite or args.rerun or args.input == "-"):
         raise DataError("--resume goes on with files: not together with --overwrite, --rerun or standard input")
+
+
+def _check_input_is_safe(source: str, outputs: Sequence[str]) -> None:
+    """Raises DataError where an output would write onto the input, or into the folder of images that is read."""
+    try:
+        files = {Path(source).resolve()} if Path(source).is_file() else set()
+        folders = {Path(source).resolve()} if Path(source).is_dir() else set()
+        if not files and not folders and glob.has_magic(source):
+            files = {Path(file).resolve() for file in glob.glob(source, recursive=True)}
+            folders = {file.parent for file in files}
+        for output in map(Path, outputs):
+            if output.resolve() in files:
+                raise DataError(f"{output} is both the input and an output: choose another name")
+            beside = any(file.parent == output.parent.resolve() and file.suffix == output.suffix for file in files)
+            if "%" in output.name and (beside or output.parent.resolve() in folders):
+                raise DataError(f"{output} would write into the input's folder: choose another")
+    except OSError as error:
+        raise DataError(f"{error.filename or source} can't be read: {error.strerror}") from None
 
 
 def working_size(size: tuple[int, int], short_side: int, patch: int = 14) -> tuple[int, int]:
