@@ -122,7 +122,7 @@ def noisy(images: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.
 def blackened(images: np.ndarray, _) -> tuple[np.ndarray, np.ndarray]:
     black = np.arange(len(images)) % 20 == 10
     images[black] = 0
-    return images, black | np.roll(black, 1)
+    return images, black | np.concatenate([[False], black[:-1]])
 
 
 def spliced(shots: list[np.ndarray], splices: int, every: int = 1, far: bool = False) -> Iterator[Sequence]:

@@ -44,16 +44,17 @@ class DepthNode(Node):
         self._info = info
 
     def _publish_depth(self, message: Image) -> None:
+        seconds = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
         try:
             frame = rgb(message)
+            if self._seconds is not None and not 0 <= seconds - self._seconds <= _GAP:
+                self._stream.reset()
+            depth = self._stream(frame)
         except ValueError as error:
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
             return
-        seconds = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
-        if self._seconds is not None and not 0 <= seconds - self._seconds <= _GAP:
-            self._stream.reset()
         self._seconds = seconds
-        self._depths.publish(depth_message(self._stream(frame), message.header))
+        self._depths.publish(depth_message(depth, message.header))
         # Without calibration the depth is of use, too; with another size, the info is of another camera.
         if self._info is not None and (self._info.height, self._info.width) == frame.shape[:2]:
             self._info.header = message.header

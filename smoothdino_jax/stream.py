@@ -107,6 +107,8 @@ class Stream:
         if self._frame_size not in (None, size) and self._working is None:
             raise ValueError(f"the stream has frames of {self._frame_size}, got {size}: call reset() for another size")
         images = self._prepared(frame)
+        if np.may_share_memory(images, frame):
+            images = images.copy()  # on a CPU JAX computes in the caller's memory where that is aligned
         state = self._model.init_state(images) if self.state is None else self.state
         depth, self.state, self._seen = self._step(self._weights, images, state, size=size)
         self._frame_size = size
@@ -121,7 +123,7 @@ class Stream:
         """
         if self._seen is None:
             return Shift(0.0, 0.0, 0.0)
-        dx, dy, response = (float(part) for part in self._seen[0])
+        dx, dy, response = np.asarray(self._seen[0]).tolist()  # at once: to iterate would slice on the device
         height, width = self._working or self._frame_size
         return Shift(dx * self._frame_size[1] / width, dy * self._frame_size[0] / height, response)
 

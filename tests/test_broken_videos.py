@@ -132,6 +132,32 @@ def test_what_may_not_be_read_says_so(tmp_path, name):
     (tmp_path / name).chmod(0o700)
 
 
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="permissions of POSIX")
+@pytest.mark.parametrize("name", ["images", "images/frame8.png", "images/*.png", "*/*.png"])
+def test_a_folder_that_may_not_be_searched_says_so(tmp_path, monkeypatch, name):
+    folder = image_folder(tmp_path / "images", clip(2))
+    folder.chmod(0o444)  # its names may be read, and no more
+    tmp_path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"^images.*Permission denied"), nobody():
+        open_video(name)
+    folder.chmod(0o700)
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a" * 300 + "*.png"])
+def test_a_name_that_no_file_can_have_is_refused(tmp_path, name):
+    with pytest.raises(DataError, match="File name too long"):
+        open_video(str(tmp_path / name))
+
+
+def test_images_whose_white_is_unknown_are_refused_rather_than_black(tmp_path):
+    grey = clip(1)[0][..., 0]
+    for values in (grey.astype(np.int32), (grey / 255).astype(np.float32)):
+        Image.fromarray(values).save(tmp_path / "0.tif")
+        with pytest.raises(DataError, match=r"0\.tif has numbers of 32 bits for pixels: save it with 8 or 16 bits"):
+            open_video(str(tmp_path / "*.tif"))
+
+
 def test_bad_images_are_named(tmp_path, capfd):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"empty holds no images \(\.bmp"):

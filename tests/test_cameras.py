@@ -70,6 +70,14 @@ def test_a_slow_reader_gets_the_newest_frame_of_a_camera(camera):
     assert FakeCamera.latest.released
 
 
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf"), 1e300, 1e-9])
+def test_a_camera_whose_rate_makes_no_sense_is_taken_for_30(camera, monkeypatch, rate):
+    monkeypatch.setattr(FakeCamera, "get", lambda self, _: rate)
+    with open_video("0") as video:
+        assert video.fps == 30
+        FakeCamera.latest.due.release()
+
+
 def test_the_colours_of_a_camera_are_rgb(camera, monkeypatch):
     monkeypatch.setattr(FakeCamera, "read", lambda self: (True, np.full((*SIZE, 3), (1, 2, 3), np.uint8)))
     with open_video("0") as video:

@@ -1,10 +1,8 @@
 """The Rerun output: what a recording holds, read back without a viewer."""
 
-import contextlib
 import importlib
 import io
 import os
-import socket
 import subprocess
 import sys
 from typing import NamedTuple
@@ -196,6 +194,15 @@ print(resident() / before)
     assert float(done.stdout) < 1.05
 
 
+def test_folders_are_made_by_the_first_frame(tmp_path):
+    path = tmp_path / "new" / "deep" / "a.rrd"
+    with open_rerun(path):
+        pass
+    assert os.listdir(tmp_path) == []
+    record(path)
+    assert len(read(path)["/world/points"]) == 3
+
+
 def test_an_existing_file_stays_without_overwrite(tmp_path):
     path = tmp_path / "a.rrd"
     path.write_text("precious")
@@ -249,51 +256,3 @@ def test_without_the_sdk_it_says_what_to_install(tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"pip install smoothdino-jax\[rerun\]"):
         open_rerun(tmp_path / "a.rrd")
     importlib.reload(rerun_output)  # it can be imported without, too
-
-
-# Viewers.
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@pytest.fixture
-def viewer():
-    """Port of a process that takes recordings as the viewer does."""
-    port = free_port()
-    program = (
-        f"import rerun as rr; r = rr.RecordingStream('server'); rr.serve_grpc(grpc_port={port}, recording=r); "
-        "print('ready', flush=True); input()"
-    )
-    process = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    with process:
-        assert process.stdout.readline().strip() == b"ready"
-        yield port
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.write(b"\n")
-
-
-@pytest.mark.parametrize("target", ["connect", "spawn", "127.0.0.1:{}", "rerun+http://127.0.0.1:{}/proxy"])
-def test_a_running_viewer_is_logged_to(viewer, monkeypatch, target):
-    monkeypatch.setattr(rerun_output, "_PORT", viewer)
-    assert record(target.format(viewer)).whole == 3
-
-
-def test_no_viewer_to_connect_to(monkeypatch):
-    monkeypatch.setattr(rerun_output, "_PORT", free_port())
-    with pytest.raises(DataError, match="no Rerun viewer answers"):
-        open_rerun("connect")
-
-
-def test_a_viewer_without_a_display_is_an_error(monkeypatch):
-    monkeypatch.setattr(rerun_output, "_PORT", free_port())
-    for display in ("DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET"):
-        monkeypatch.delenv(display, raising=False)
-    if not sys.platform.startswith("linux"):
-        pytest.skip("elsewhere it needs no display")
-    with pytest.raises(DataError, match=r"viewer did not start \(.*DISPLAY.*X\.rrd") as refused:
-        open_rerun("spawn")
-    assert "\n" not in str(refused.value)

@@ -65,6 +65,8 @@ class Stream:
     def __call__(self, frame):
         assert frame.dtype == np.uint8
         assert frame.shape[2] == 3
+        if min(frame.shape[:2]) < 2:
+            raise ValueError("a frame is of at least 2×2 pixels")  # as the real one
         return (frame[..., 0] + frame[..., 2] / 1000).astype(np.float32)
 
 
@@ -141,6 +143,15 @@ def test_other_encodings_are_named_and_left_out(example):
     node.callbacks["image"](message)
     assert node.published["depth"] == []
     assert "bayer_rggb8" in node.errors[0]
+
+
+def test_an_image_without_use_does_not_end_the_node(example):
+    node = example.DepthNode()
+    node.callbacks["image"](image(size=(1, 8))[1])
+    assert node.published["depth"] == []
+    assert "2×2" in node.errors[0]
+    node.callbacks["image"](image()[1])
+    assert len(node.published["depth"]) == 1
 
 
 def test_slow_nodes_drop_images_and_parameters_reach_the_stream(example):

@@ -177,14 +177,16 @@ def test_images_of_any_kind_are_rgb_and_upright(tmp_path):
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     expected = np.repeat(grey[..., None], 3, 2)
 
-    def stored(name, image, **options):
+    def stored(name, image, ending="png", **options):
         (tmp_path / name).mkdir()
-        image.save(tmp_path / name / "0.png", **options)
+        image.save(tmp_path / name / f"0.{ending}", **options)
         (frame,) = read(tmp_path / name)
         return frame.image
 
     assert (stored("grey", Image.fromarray(grey)) == expected).all()
-    assert (stored("16 bits", Image.fromarray(grey.astype(np.uint16) * 256 + 255)) == expected).all()
+    for ending in ("png", "tif"):
+        sixteen = Image.fromarray(grey.astype(np.uint16) * 256 + 255)
+        assert (stored(f"16 bits {ending}", sixteen, ending) == expected).all()
     clear = np.dstack([pixels, np.zeros(SIZE, np.uint8)])
     assert (stored("clear", Image.fromarray(clear)) == pixels).all()
     turn = Image.Exif()

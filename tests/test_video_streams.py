@@ -1,8 +1,10 @@
 """Video that comes as a stream: raw frames on stdin, files behind addresses, broadcasts."""
 
+import contextlib
 import functools
 import http.server
 import io
+import math
 import socket
 import socketserver
 import struct
@@ -59,16 +61,20 @@ def test_stdin_without_frames_or_without_their_size_is_refused(monkeypatch):
     piped(monkeypatch, b"")
     with pytest.raises(DataError, match="height and width have to be given"):
         open_video("-")
-    with pytest.raises(DataError, match=r"1×4.*2 pixels"):
-        open_video("-", raw_size=(1, 4))
+    for size in ((1, 4), (1_000_000, 1_000_000)):
+        with pytest.raises(DataError, match=f"{size[0]}×{size[1]}: they need 2 pixels on each side, and 16384 at most"):
+            open_video("-", raw_size=size)
     with pytest.raises(DataError, match="stdin holds no frames"):
         open_video("-", raw_size=SIZE)
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(DataError, match="no frames on stdin"):
         open_video("-", raw_size=SIZE)
-    for wrong in ({"raw_fps": 0}, {"start": -1}):
-        with pytest.raises(ValueError, match="above 0"):
-            open_video("-", raw_size=SIZE, **wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"start": -1}, *({"raw_fps": fps} for fps in (0, 1e-5, 1e300, math.inf, math.nan))])
+def test_numbers_that_make_no_video_are_refused(tmp_path, wrong):
+    with pytest.raises(ValueError, match=r"raw_fps has to be 0\.01 to 10000 and start not below 0"):
+        open_video(tmp_path, **wrong)
 
 
 # Addresses.
@@ -227,3 +233,65 @@ def test_a_broadcast_is_joined_midway():
     finally:
         done.set()
         sender.join()
+
+
+# Closing while a thread reads.
+
+
+def test_a_reader_that_waits_for_stdin_does_not_disturb_closing_and_the_exit():
+    program = (
+        "import threading, time\n"
+        "from smoothdino_jax.apps.video_sources import open_video\n"
+        f"video = open_video('-', raw_size={SIZE})\n"
+        "taken = []\n"
+        "threading.Thread(target=lambda: taken.extend(video.frames), daemon=True).start()\n"
+        "while not taken: time.sleep(0.01)\n"
+        "time.sleep(0.1)\n"  # by now it waits for the second frame
+        "video.close()\n"
+        "print(len(taken))"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", program], **pipes) as running:
+        running.stdin.write(clip(1)[0].tobytes() + bytes(100))
+        running.stdin.flush()
+        assert running.wait(60) == 0  # with the pipe still open
+        assert running.stdout.read().split() == [b"1"]
+        assert running.stderr.read() == b""
+
+
+def test_closing_lets_go_of_an_address_once_the_read_in_another_thread_returns(tmp_path, serve, monkeypatch):
+    monkeypatch.setattr(video_decoding, "PATIENCE", 2.0)
+    options = {"options": {"crf": "1"}, "container": {"movflags": "faststart"}}
+    data = write_video(tmp_path / "a.mp4", clip(120, (120, 160)), **options).read_bytes()
+    hung_up = threading.Event()
+
+    class Stalled(_Quiet):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data[: len(data) // 2])
+            self.rfile.read(1)  # nothing, until the other side hangs up
+            hung_up.set()
+
+    taken, ended = [], threading.Event()
+
+    def read():
+        with contextlib.suppress(DataError):  # that no data came
+            taken.extend(frame.time for frame in video.frames)
+        ended.set()
+
+    video = open_video(f"http://{serve(Stalled)}/a.mp4")
+    assert not video.live
+    reader = threading.Thread(target=read)
+    reader.start()
+    count = -1
+    while count != len(taken):
+        count = len(taken)
+        time.sleep(0.1)
+    assert not ended.is_set()
+    video.close()
+    reader.join(20)
+    assert ended.is_set()
+    assert hung_up.wait(20)
+    assert list(video.frames) == []

@@ -1,4 +1,4 @@
-"""One `.npz` for a whole video: an array per frame, written as frames come, in constant memory.
+"""One `.npz` for a whole video: an array per frame, written as frames come; memory holds half a kB for each.
 
 `np.savez` wants all arrays at once. Here each frame becomes an uncompressed entry of the ZIP archive as soon as it is
 there, with its size and checksum before it and its time in the entry's extra field. The archive's directory, without
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from smoothdino_jax.apps.video_writer import unwritable
+from smoothdino_jax.apps.output_places import unwritable
 from smoothdino_jax.data.frames import DataError
 
 _HEADER = struct.Struct("<4s5H3L2H")  # a local file header, PKWARE's APPNOTE 4.3.7
@@ -30,11 +30,14 @@ class DepthArchive:
     Only once it is closed can `np.load` read it. Of what a kill leaves, `keep` makes a readable one again.
 
     Attributes:
-        whole: frames in the file, those that were kept included.
+        whole: frames that are kept and written.
     """
 
     def __init__(self, path: str | os.PathLike, *, keep: int = 0):
-        """Prepares to write; the file is made, or cut to what is kept, by the first frame.
+        """Prepares to write.
+
+        The file is made, or cut to what is kept, by the first frame. Without one, all that an unclosed archive holds
+        stays in it, and closing makes it readable.
 
         Args:
             path: a file that is there is overwritten.
@@ -44,13 +47,14 @@ class DepthArchive:
             DataError: the file isn't such an archive, or holds less.
         """
         self._path, self._file = Path(path), None
-        self._entries = _entries(self._path)[:keep] if keep else []
+        self._entries = _entries(self._path) if keep else []
+        self._keep: int | None = keep  # until they are cut to it
         if len(self._entries) < keep:
             raise DataError(f"{path} holds {len(self._entries)} whole frames, not {keep}: start anew with --overwrite")
 
     @property
     def whole(self) -> int:
-        return len(self._entries)
+        return len(self._entries) if self._keep is None else self._keep
 
     def __enter__(self) -> "DepthArchive":
         return self
@@ -70,14 +74,16 @@ class DepthArchive:
         """
         depth, header = np.ascontiguousarray(depth, "<f4"), io.BytesIO()
         np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(depth))
-        start, end = header.getvalue(), self._end
+        start, end = header.getvalue(), self._end(self.whole)
         entry = zipfile.ZipInfo(f"{self.whole:06d}.npy")
         entry.file_size = entry.compress_size = len(start) + depth.nbytes
         entry.CRC, entry.header_offset = zlib.crc32(depth, zlib.crc32(start)), end
         entry.extra = _TIME.pack(_TIME_ID, 8, time)
         try:
             if self._file is None:
-                self._file = self._opened()
+                self._file = self._opened(self.whole)
+                del self._entries[self.whole :]
+                self._keep = None
             self._file.write(entry.FileHeader() + start)
             self._file.write(depth)
             self._file.flush()
@@ -93,7 +99,7 @@ class DepthArchive:
         self._let_go()
         try:
             # A file object that stands at its end: ZipFile goes on there, and writes the directory of all it knows.
-            with self._opened() as file, zipfile.ZipFile(file, "w") as archive:
+            with self._opened(len(self._entries)) as file, zipfile.ZipFile(file, "w") as archive:
                 for entry in self._entries:
                     archive.filelist.append(entry)
                     archive.NameToInfo[entry.filename] = entry
@@ -101,16 +107,18 @@ class DepthArchive:
                 np.save(times, np.array([_TIME.unpack(entry.extra)[2] for entry in self._entries], np.float64))
                 archive.writestr(zipfile.ZipInfo("time.npy"), times.getvalue())
         except OSError as error:
-            raise unwritable(self._path, error, f"all {self.whole} frames are in, but writing its end failed") from None
+            raise unwritable(
+                self._path, error, f"all {len(self._entries)} frames are in, but writing its end failed"
+            ) from None
 
-    @property
-    def _end(self) -> int:
-        return _end(self._entries[-1]) if self._entries else 0
+    def _end(self, count: int) -> int:
+        return _end(self._entries[count - 1]) if count else 0
 
-    def _opened(self) -> io.BufferedIOBase:
-        file = open(self._path, "r+b" if self._entries else "wb")  # noqa: SIM115
-        if self._entries:
-            file.seek(self._end)
+    def _opened(self, count: int) -> io.BufferedIOBase:
+        """The file, cut behind so many entries."""
+        file = open(self._path, "r+b" if count else "wb")  # noqa: SIM115
+        if count:
+            file.seek(self._end(count))
             file.truncate()
         return file
 
@@ -143,9 +151,12 @@ def _entries(path: Path) -> list[zipfile.ZipInfo]:
                 entries.append(entry)
                 offset = end
     except OSError as error:
-        raise DataError(f"{path} can't be read: {error.strerror}") from None
-    if not entries and size >= _HEADER.size:
-        raise DataError(f"{path} is no archive that could be gone on with: choose another name")
+        raise unwritable(path, error, "can't be read") from None
+    if not entries and size:
+        raise DataError(
+            f"{path} is no archive that could be gone on with, this program did not write it: choose another name, "
+            "or --overwrite"
+        )
     return entries
 
 

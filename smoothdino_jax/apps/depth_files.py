@@ -13,8 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from smoothdino_jax.apps.output_places import partial, unwritable
 from smoothdino_jax.apps.point_clouds import ply, point_cloud
-from smoothdino_jax.apps.video_writer import unwritable
 from smoothdino_jax.data.frames import DataError
 
 SUFFIXES = (".png", ".npy", ".exr", ".ply")
@@ -50,7 +50,7 @@ class DepthFiles:
             DataError: no such name, a package is missing, or intrinsics.
         """
         self._path, self._suffix = Path(path), Path(path).suffix.lower()
-        _parts(self._path)
+        parts(self._path)
         package = _PACKAGES.get(self._suffix)
         if package and importlib.util.find_spec(package) is None:
             raise DataError(f"{path} needs the package {package}: pip install smoothdino-jax[formats]")
@@ -70,9 +70,9 @@ class DepthFiles:
         Raises:
             DataError: it can't be written.
         """
-        before, digits, after = _parts(self._path)
+        before, digits, after = parts(self._path)
         file = self._path.with_name(f"{before}{self.whole:0{digits}d}{after}")
-        partial = file.with_name(f".{file.name}.partial")
+        beside = partial(file)
         try:
             if self._replace:
                 for number, old in numbered(self._path).items():
@@ -80,10 +80,10 @@ class DepthFiles:
                         old.unlink()
                 self._replace = False
             try:
-                self._save(partial, image, np.ascontiguousarray(depth, np.float32))
-                partial.replace(file)
+                self._save(beside, image, np.ascontiguousarray(depth, np.float32))
+                beside.replace(file)
             finally:
-                partial.unlink(missing_ok=True)
+                beside.unlink(missing_ok=True)
         except OSError as error:
             raise unwritable(file, error) from None
         self.whole += 1
@@ -105,16 +105,24 @@ class DepthFiles:
 
 
 def numbered(path: str | os.PathLike) -> dict[int, Path]:
-    """The files that are there: number -> path."""
-    path = Path(path)
-    before, digits, after = _parts(path)
-    name = re.compile(re.escape(before) + "([0-9]+)" + re.escape(after))
-    found = {}
-    if path.parent.is_dir():
-        for file in path.parent.iterdir():
-            if (match := name.fullmatch(file.name)) and len(match[1]) == max(digits, len(str(int(match[1])))):
-                found[int(match[1])] = file
+    """The files that are there: number -> path. Raises `DataError` where the folder can't be read."""
+    path, found = Path(path), {}
+    try:
+        for file in path.parent.iterdir() if path.parent.is_dir() else ():
+            if (number := number_in(path, file.name)) is not None:
+                found[number] = file
+    except OSError as error:
+        raise unwritable(path.parent, error, "can't be read") from None
     return found
+
+
+def number_in(path: Path, name: str) -> int | None:
+    """The number for which a pattern gives this file name, if there is one."""
+    before, digits, after = parts(path)
+    match = re.fullmatch(re.escape(before) + "([0-9]+)" + re.escape(after), name)
+    if match and len(match[1]) == max(digits, len(str(int(match[1])))):
+        return int(match[1])
+    return None
 
 
 def whole_files(path: str | os.PathLike) -> int:
@@ -123,7 +131,12 @@ def whole_files(path: str | os.PathLike) -> int:
     return next(number for number in range(len(numbers) + 1) if number not in numbers)
 
 
-def _parts(path: Path) -> tuple[str, int, str]:
+def parts(path: Path) -> tuple[str, int, str]:
+    """Of a pattern's name: the text before its number, the number's digits at least, the text behind it.
+
+    Raises:
+        DataError: it isn't one.
+    """
     match = re.fullmatch(r"([^%]*)%0?(\d*)d([^%]*)", path.name)
     if not match:
         raise DataError(f"{path}: a file per frame needs its number in the name, as in %06d{path.suffix}")

@@ -31,8 +31,9 @@ def open_camera(index: int) -> Pictures:
     if not camera.isOpened():
         camera.release()
         raise DataError(f"no camera {index}, or another program has it{_cameras()}")
-    fps = Fraction(camera.get(cv2.CAP_PROP_FPS) or 0).limit_denominator(1001)
-    return Pictures(_captured(camera, f"camera {index}"), fps if fps > 0 else DEFAULT_FPS, None, live=True)
+    rate = camera.get(cv2.CAP_PROP_FPS)  # some drivers say 0, NaN or anything
+    fps = Fraction(rate).limit_denominator(1001) if 0.01 <= rate <= 10_000 else DEFAULT_FPS
+    return Pictures(_captured(camera, f"camera {index}"), fps, None, live=True)
 
 
 def newest(source: Pictures, name: str) -> Pictures:

@@ -20,31 +20,24 @@ import contextlib
 import functools
 import math
 import os
-import re
-import socket
-import subprocess
-import sys
-import tempfile
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
 
+from smoothdino_jax.apps.output_places import check_place, unwritable
 from smoothdino_jax.apps.point_clouds import point_cloud
+from smoothdino_jax.apps.rerun_viewer import address_of, answers, spawn
 from smoothdino_jax.data.frames import DataError
 from smoothdino_jax.models.phase_correlation import Shift
 
-_PORT = 9876  # Rerun's own
 _ARROW = 10.0  # a shift of two pixels could not be seen
 _JPEG_QUALITY = 90
 _POINTS = 50_000  # per frame, at most: 800 kB with their colours
 _GROUP = 8  # frames
 _GROUP_BYTES = 16 * 2**20  # of an entity; more than that makes smaller groups
-_PATIENCE = 10.0  # seconds, for a viewer to start, and to take a frame
-_SETTLING = 1.5  # seconds after which a viewer that listens has its window, too, or has failed for want of a display
+_PATIENCE = 10.0  # seconds, for a viewer to take a frame
 
 
 def open_rerun(
@@ -82,13 +75,15 @@ def open_rerun(
     recording.set_log_time_enabled(False)
     recording.set_log_tick_enabled(False)
     if in_file:
-        _check_file(Path(target), overwrite)
-        start = functools.partial(recording.save, target)
+        check_place(Path(target))
+        if os.path.lexists(target) and not overwrite:
+            raise DataError(f"{target} exists already: choose another name, or replace it with --overwrite")
+        start = functools.partial(_save, recording, Path(target))
     else:
-        address = _address(target)
+        address = address_of(target)
         if target == "spawn":
-            _spawn(address)
-        elif not _answers(address):
+            spawn(address)
+        elif not answers(address):
             raise DataError(f'no Rerun viewer answers at {address}: start one with "rerun", or log to a file, X.rrd')
         start = functools.partial(recording.connect_grpc, address)
     recording.send_recording_name(name or "smoothdino")
@@ -99,7 +94,7 @@ def open_rerun(
 class RerunOutput:
     """Logs frame by frame; a context manager. `open_rerun` makes it.
 
-    A file is made by the first frame, so a run that fails before it leaves what was there alone.
+    A file and its folders are made by the first frame, so a run that fails before it leaves what was there alone.
 
     Attributes:
         whole: how many frames are in the file, or were handed to the viewer.
@@ -247,61 +242,9 @@ def _layout(titles: Sequence[str], camera: bool):
     return rrb.Blueprint(rrb.Horizontal(pictures, right), panel, collapse_panels=True)
 
 
-def _check_file(path: Path, overwrite: bool) -> None:
-    if path.is_dir():
-        raise DataError(f"{path} is a folder: the recording needs a file name, X.rrd")
-    if path.exists() and not overwrite:
-        raise DataError(f"{path} exists already: choose another name, or replace it with --overwrite")
+def _save(recording, path: Path, default_blueprint) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"{path} can't be written: {error.strerror}") from None
-
-
-def _address(target: str) -> str:
-    if target in ("spawn", "connect"):
-        return f"rerun+http://127.0.0.1:{_PORT}/proxy"
-    address = target if "://" in target else f"rerun+http://{target}/proxy"
-    parts = urlsplit(address)
-    with contextlib.suppress(ValueError):  # a port that is no number
-        if parts.scheme in ("rerun", "rerun+http", "rerun+https") and parts.hostname and parts.port:
-            return address
-    raise DataError(f"{target}: Rerun logs to a file X.rrd, spawn, connect, HOST:PORT or rerun+http://HOST:PORT/proxy")
-
-
-def _answers(address: str) -> bool:
-    parts = urlsplit(address)
-    try:
-        socket.create_connection((parts.hostname, parts.port), timeout=3).close()
-    except OSError:
-        return False
-    return True
-
-
-def _spawn(address: str) -> None:
-    """Starts a viewer that outlives this process, unless one is running.
-
-    Not `rerun.spawn`: it does not tell a viewer that has no display from one that is slow, and its viewer listens to
-    the whole network.
-    """
-    if _answers(address):
-        return
-    command = [sys.executable, "-m", "rerun_cli", "--bind", "127.0.0.1", "--port", str(_PORT), "--expect-data-soon"]
-    # No usage data: short of changing the user's settings, CI is what the viewer listens to.
-    environment = {"CI": "true", **os.environ}
-    with tempfile.TemporaryFile() as said:
-        viewer = subprocess.Popen(command, env=environment, stdout=said, stderr=said, start_new_session=True)
-        deadline, settled = time.monotonic() + _PATIENCE, math.inf
-        while viewer.poll() is None and time.monotonic() < deadline:
-            if time.monotonic() > settled:
-                return
-            if settled == math.inf and _answers(address):
-                settled = time.monotonic() + _SETTLING
-            time.sleep(0.1)
-        said.seek(0)
-        lines = said.read().decode(errors="replace").splitlines()
-    if viewer.poll() is None:
-        raise DataError(f"the Rerun viewer has not started within {_PATIENCE:.0f} s: once it has, use connect")
-    reason = next((line for line in lines if line.startswith("Error:")), f"exit code {viewer.returncode}")
-    reason = re.sub(r":? os error at \S+", ":", reason.removeprefix("Error:")).strip(" .")
-    raise DataError(f"the Rerun viewer did not start ({reason}): log to a file instead, X.rrd")
+        raise unwritable(path.parent, error) from None
+    recording.save(path, default_blueprint=default_blueprint)

@@ -2,10 +2,12 @@
 
 import argparse
 import glob
+import itertools
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from smoothdino_jax.apps.video_outputs import same_output, writes_into
 from smoothdino_jax.data.frames import DataError
 from smoothdino_jax.models.smoothdino import SmoothDINO
 
@@ -115,8 +117,9 @@ def check(args: argparse.Namespace) -> None:
         args.outputs.append(str(Path(args.raw) / "%06d.png"))
     if not args.outputs and not args.rerun:
         raise DataError("nothing to write: give -o OUT.mp4, or another output of --help")
-    if len(set(args.outputs)) < len(args.outputs):
-        raise DataError("an output is given twice")
+    for first, second in itertools.combinations(args.outputs, 2):
+        if same_output(first, second):
+            raise DataError(f"{first} and {second} are the same output: an output is given twice")
     _check_input_is_safe(args.input, args.outputs)
     if any(path.endswith(".ply") for path in args.outputs) and args.fov is None and args.intrinsics is None:
         raise DataError("point clouds need the camera: give --fov DEGREES or --intrinsics FX FY CX CY")
@@ -148,12 +151,12 @@ def _check_input_is_safe(source: str, outputs: Sequence[str]) -> None:
         if not files and not folders and glob.has_magic(source):
             files = {Path(file).resolve() for file in glob.glob(source, recursive=True)}
             folders = {file.parent for file in files}
-        for output in map(Path, outputs):
-            if output.resolve() in files:
-                raise DataError(f"{output} is both the input and an output: choose another name")
-            beside = any(file.parent == output.parent.resolve() and file.suffix == output.suffix for file in files)
-            if "%" in output.name and (beside or output.parent.resolve() in folders):
+        files |= {file for folder in folders for file in folder.iterdir()}
+        for output in outputs:
+            if "%" in Path(output).name and Path(output).parent.resolve() in folders:
                 raise DataError(f"{output} would write into the input's folder: choose another")
+            if any(writes_into(output, file) for file in files):
+                raise DataError(f"{output} is both the input and an output: choose another name")
     except OSError as error:
         raise DataError(f"{error.filename or source} can't be read: {error.strerror}") from None
 

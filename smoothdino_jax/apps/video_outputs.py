@@ -1,11 +1,16 @@
-"""What a video's depth is written as, chosen by the output's name; a frame is on the disk when its turn is over.
+"""What a video's depth is written as, chosen by the output's name; written as frames come.
 
 `X.mp4` shows the depth in colours. Everything else keeps metres, of the last of a frame's depth maps (the smoothed
-one, where vanilla is compared with it). Until the first frame arrives, nothing is made, removed or overwritten.
+one, where vanilla is compared with it), and has a frame on the disk when its turn is over. A video that is killed
+can be some seventy frames behind: its key frames are up to sixty apart, and the encoder looks ahead.
+
+Until the first frame arrives, nothing is made, removed or overwritten. `open_output` refuses beforehand whatever it
+can: of several outputs opened one after the other, all are accepted before any is changed.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -13,10 +18,12 @@ from typing import Protocol
 import numpy as np
 
 from smoothdino_jax.apps.depth_archive import DepthArchive, whole_depths
-from smoothdino_jax.apps.depth_files import SUFFIXES, DepthFiles, numbered, whole_files
+from smoothdino_jax.apps.depth_files import SUFFIXES, DepthFiles, number_in, numbered, parts, whole_files
 from smoothdino_jax.apps.figures import SideBySide
+from smoothdino_jax.apps.output_places import check_place, unwritable
 from smoothdino_jax.apps.video_sources import VideoFrame
-from smoothdino_jax.apps.video_writer import VideoWriter, unwritable, video_size, whole_frames
+from smoothdino_jax.apps.video_writer import VideoWriter
+from smoothdino_jax.apps.written_videos import video_size, whole_frames
 from smoothdino_jax.data.frames import DataError
 from smoothdino_jax.models.phase_correlation import Shift
 
@@ -30,6 +37,7 @@ OUTPUTS = {
     "FOLDER/%06d.ply": "coloured point clouds, metres",
 }
 _WHOLE = {".mp4": whole_frames, ".npz": whole_depths} | dict.fromkeys(SUFFIXES, whole_files)
+_AGAIN = 128  # frames that may be done once more: how far a killed video can be behind the other outputs
 
 
 class Output(Protocol):
@@ -107,18 +115,17 @@ def open_output(
             as many as there are.
 
     Raises:
-        DataError: an unknown name, something in its place, a place that can't be written, a package that is missing.
+        DataError: an unknown name, something in its place, a place that can't be written, a package that is missing;
+            with `resume`, what some other program wrote or with other options, or more than 128 frames, or all there
+            are, from `start` on.
         ValueError: an unknown layout, or fewer whole frames there than `start`.
     """
     path = Path(path)
     kind = _kind(path)
-    _check_place(path)
+    check_place(path)
     if layout not in LAYOUTS:
         raise ValueError(f"layout {layout!r}: it is one of {', '.join(LAYOUTS)}")
-    done = completed(path) if resume else 0
-    keep = done if start is None else start
-    if not 0 <= keep <= done:
-        raise ValueError(f"{path} holds {done} whole frames, it can't be gone on with at frame {keep}")
+    keep = _kept(path, start) if resume else 0
     there = numbered(path) if kind in SUFFIXES else os.path.lexists(path)
     if there and not (overwrite or resume):
         raise DataError(f"{path} exists already: choose another name, add --overwrite, or --resume to go on with it")
@@ -127,6 +134,7 @@ def open_output(
         if keep and video_size(path) != picture.size:
             raise DataError(f"{path} was written with other options, it can't be gone on with: use --overwrite")
         video = VideoWriter(path, fps, keep=keep)
+        video.check_kept(picture.size)
         return _Output(
             path, size, video, lambda frame, depths: video.write(picture.draw(frame.image, *depths), frame.time)
         )
@@ -152,7 +160,46 @@ def completed(path: str | os.PathLike) -> int:
     """
     path = Path(path)
     kind = _kind(path)
-    return _WHOLE[kind](path) if kind in SUFFIXES or path.is_file() else 0
+    try:
+        return _WHOLE[kind](path) if kind in SUFFIXES or path.is_file() else 0
+    except OSError as error:
+        raise unwritable(path, error, "can't be read") from None
+
+
+def identity(path: str | os.PathLike) -> Hashable:
+    """The same for all names of one output, and for patterns whose files can meet, as those of %06d and %d do.
+
+    Args:
+        path: one of `OUTPUTS`, or another file.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES or "%" not in path.name:
+        return os.path.realpath(path)
+    before, _, after = parts(path)
+    return os.path.realpath(path.parent), before, after
+
+
+def same_output(a: str | os.PathLike, b: str | os.PathLike) -> bool:
+    """Whether two outputs would write the same files."""
+    return identity(a) == identity(b)
+
+
+def writes_into(path: str | os.PathLike, file: str | os.PathLike) -> bool:
+    """Whether an output would make, replace or remove a file, under this or another of the file's names.
+
+    Args:
+        path: one of `OUTPUTS`, or another file.
+        file: need not exist.
+    """
+    path, file = Path(path), Path(file)
+    if path.suffix.lower() not in SUFFIXES or "%" not in path.name:
+        with suppress(OSError):
+            return path.samefile(file)
+        return identity(path) == identity(file)
+    return any(
+        os.path.realpath(path.parent) == os.path.realpath(name.parent) and number_in(path, name.name) is not None
+        for name in (file, Path(os.path.realpath(file)))
+    )
 
 
 class _Output:
@@ -204,14 +251,16 @@ def _kind(path: Path) -> str:
     return suffix
 
 
-def _check_place(path: Path) -> None:
-    if path.is_dir():
-        raise DataError(f"{path} is a folder, a file of this name is needed there: choose another name")
-    folder = path.parent
-    while not os.path.lexists(folder):
-        folder = folder.parent
-    if not folder.is_dir():
-        raise DataError(f"{path} can't be written: {folder} is not a folder")
-    target = path if path.exists() else folder
-    if not os.access(target, os.W_OK):
-        raise DataError(f"{path} can't be written: no permission for {target}; choose another place")
+def _kept(path: Path, start: int | None) -> int:
+    """Checks with which frame an output may be gone on with; None: the first that isn't there."""
+    done = completed(path)
+    keep = done if start is None else start
+    if not 0 <= keep <= done:
+        raise ValueError(f"{path} holds {done} whole frames, it can't be gone on with at frame {keep}")
+    held = set(numbered(path)) if path.suffix.lower() in SUFFIXES else range(done)
+    if held and (not keep or len([number for number in held if number >= keep]) > _AGAIN):
+        raise DataError(
+            f"{path} holds {done} whole frames, and going on at frame {keep} would throw away what is there from it "
+            "on: leave this output out, choose another name, or start anew with --overwrite"
+        )
+    return keep

@@ -9,6 +9,7 @@ import itertools
 import os
 import re
 import sys
+import threading
 from collections.abc import Generator, Iterator
 from fractions import Fraction
 from functools import partial
@@ -58,7 +59,10 @@ class Video(NamedTuple):
     live: bool
 
     def close(self) -> None:
-        """Lets go of the file, the connection or the camera; from the thread that takes the frames."""
+        """Lets go of the file, the connection or the camera, from any thread, without waiting.
+
+        Where another thread is about to read a frame, its read ends the frames and lets go when it returns.
+        """
         self.frames.close()
 
     def __enter__(self) -> "Video":
@@ -86,16 +90,16 @@ def open_video(
             names, in the order of the numbers in them; the number of a webcam, as in "0" (a folder of that name is
             "./0"); an address (rtsp, http, https, udp, …); or "-", raw RGB24 frames on stdin, one after the other.
             An object that is a path, no string, is always a file or a folder.
-        raw_size: `(H, W)` of the frames on stdin.
-        raw_fps: frames per second of stdin and of images, which don't say.
+        raw_size: `(H, W)` of the frames on stdin, 2 to 16384 each.
+        raw_fps: frames per second of stdin and of images, which don't say; 0.01 to 10000.
         start: number of frames to read and leave out.
 
     Raises:
         DataError: no such source, no pictures in it, frames under 2 pixels on a side, or `start` in a live source.
-        ValueError: `raw_fps` not above 0, or `start` below.
+        ValueError: `raw_fps` out of its range, or `start` below 0.
     """
-    if not raw_fps > 0 or start < 0:
-        raise ValueError(f"raw_fps has to be above 0 and start not below, they are {raw_fps} and {start}")
+    if not 0.01 <= raw_fps <= 10_000 or start < 0:
+        raise ValueError(f"raw_fps has to be 0.01 to 10000 and start not below 0, they are {raw_fps} and {start}")
     fps = Fraction(raw_fps).limit_denominator(10_000)
     name, pictures = _open(source, raw_size, fps)
     if start and pictures.live:
@@ -124,11 +128,11 @@ def _open(source: str | os.PathLike, raw_size: tuple[int, int] | None, fps: Frac
             return text, _images(files, fps)
         if path.exists():
             return text, open_file(path)
+        if not isinstance(source, str) or not glob.has_magic(text):
+            raise DataError(f"no such video: {path}")
+        files = [file for file in map(Path, glob.glob(text, recursive=True)) if file.is_file()]
     except OSError as error:  # FFmpeg's own come as DataError
-        raise DataError(f"{path} can't be read: {error.strerror}") from None
-    if not isinstance(source, str) or not glob.has_magic(text):
-        raise DataError(f"no such video: {path}")
-    files = [file for file in map(Path, glob.glob(text, recursive=True)) if file.is_file()]
+        raise DataError(f"{error.filename or path} can't be read: {error.strerror}") from None
     if not files:
         raise DataError(f"no file matches {text}")
     for file in files:
@@ -144,6 +148,7 @@ class _Frames(Iterator[VideoFrame]):
         self._pictures, self._name, self._start = source.pictures, name, start
         self._step = float(1 / source.fps)
         self._number, self._time, self._offset = -1, -self._step, None
+        self._closed, self._inside = False, threading.Lock()  # held while the source is read or let go
         self.size = None
         self._first = self._read(wanted=True)
         if self._first is None:
@@ -162,11 +167,20 @@ class _Frames(Iterator[VideoFrame]):
         return frame
 
     def close(self) -> None:
-        self._pictures.close()
+        self._closed = True  # first, so that who is inside now sees it on the way out
+        if self._inside.acquire(blocking=False):
+            try:
+                self._pictures.close()
+            finally:
+                self._inside.release()
 
     def _read(self, wanted: bool) -> VideoFrame | None:
         try:
-            picture = next(self._pictures, None)
+            with self._inside:
+                picture = None if self._closed else next(self._pictures, None)
+            if self._closed:
+                self.close()
+                return None
             if picture is None:
                 return None
             self._number += 1
@@ -220,8 +234,12 @@ def _image(file: Path) -> np.ndarray:
     try:
         # Pillow, as OpenCV's decoders complain on the standard error by themselves.
         with Image.open(file) as opened:
+            # Which of their values is white, only 16-bit files say; older Pillow gives a PNG's as "I".
+            sixteen = opened.mode.startswith("I;16") or (opened.mode == "I" and opened.format == "PNG")
+            if opened.mode in ("I", "F") and not sixteen:
+                raise DataError(f"{file} has numbers of 32 bits for pixels: save it with 8 or 16 bits a channel")
             upright = ImageOps.exif_transpose(opened)
-            if upright.mode.startswith("I"):
+            if sixteen:
                 grey = np.asarray(upright).astype(np.uint16) >> 8
                 return np.repeat(grey.astype(np.uint8)[..., None], 3, 2)
             return np.array(upright.convert("RGB"))
@@ -234,11 +252,16 @@ def _image(file: Path) -> np.ndarray:
 def _raw(size: tuple[int, int] | None, fps: Fraction) -> Pictures:
     if size is None:
         raise DataError("frames on stdin are raw RGB24: their height and width have to be given")
-    if min(size) < 2:
-        raise DataError(f"frames on stdin of {size[0]}×{size[1]}: they need 2 pixels on each side")
+    if not all(2 <= side <= 16_384 for side in size):
+        raise DataError(f"frames on stdin of {size[0]}×{size[1]}: they need 2 pixels on each side, and 16384 at most")
     if sys.stdin is None or sys.stdin.isatty():
         raise DataError("no frames on stdin: pipe raw RGB24 into it")
-    return Pictures(_raw_pictures(sys.stdin.buffer, size, fps), fps, None, live=False)
+    try:
+        # Unbuffered: a thread that waits in here at the exit would hold a lock that Python needs to close its stdin.
+        stdin = open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # noqa: SIM115 - not ours to close
+    except OSError:  # an object in memory, put in its place
+        stdin = sys.stdin.buffer
+    return Pictures(_raw_pictures(stdin, size, fps), fps, None, live=False)
 
 
 def _raw_pictures(stdin, size: tuple[int, int], fps: Fraction) -> Generator[Picture, None, None]:

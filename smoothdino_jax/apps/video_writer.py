@@ -5,11 +5,10 @@ run that stopped simple and exact: frames lie in the file in their order, any fi
 `keep` copies as many frames as it is told without encoding them again.
 """
 
-import errno
+import io
 import itertools
 import os
 import re
-from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +18,8 @@ import numpy as np
 from av.bitstream import BitStreamFilterContext
 from av.video.reformatter import Colorspace
 
+from smoothdino_jax.apps.output_places import may_write, partial, unwritable
+from smoothdino_jax.apps.written_videos import MARKER, packets, whole_frames
 from smoothdino_jax.data.frames import DataError
 
 _ERRORS = (av.error.FFmpegError, OSError)
@@ -70,7 +71,7 @@ class VideoWriter:
         self._last = -1
         self._packets = 0
         self._keep = self.frames = self.whole = keep
-        self._beside = self._path.with_name(f".{self._path.name}.partial") if keep else None
+        self._beside = partial(self._path) if keep else None
         self._failed = False
 
     def __enter__(self) -> "VideoWriter":
@@ -78,6 +79,29 @@ class VideoWriter:
 
     def __exit__(self, *exception) -> None:
         self.close()
+
+    def check_kept(self, size: tuple[int, int]) -> None:
+        """Refuses what the first `write` would; changes nothing on the disk.
+
+        Args:
+            size: `(H, W)` of the frames that will come.
+
+        Raises:
+            DataError: the frames to keep don't fit what would be appended, or their file is not to be replaced.
+        """
+        if not self._keep:
+            return
+        if not may_write(self._path.parent):
+            raise DataError(
+                f"{self._path} can't be gone on with: no permission for {self._path.parent}, where a copy of it is made"
+            )
+        try:
+            with av.open(io.BytesIO(), "w", format="mp4") as container:
+                context = self._add_stream(container, (size[0] + size[0] % 2, size[1] + size[1] % 2)).codec_context
+                context.open()
+                self._check_same(context)
+        except _ERRORS as error:
+            raise unwritable(self._path, error, "can't be gone on with") from None
 
     def write(self, frame: np.ndarray, time: float | None = None) -> None:
         """Appends a frame.
@@ -131,32 +155,27 @@ class VideoWriter:
         if self._beside:
             self._beside.unlink(missing_ok=True)
         elif failed or self._failed:
-            with suppress(DataError):
+            try:
                 self.whole = whole_frames(self._path)
+            except DataError:
+                self.whole = 0
+                _empty(self._path)
         else:
             self.whole = self.frames
         if failed and not self._failed:  # what write() has told needs no second error
             raise unwritable(self._path, failed, "writing its end failed")
 
     def _open(self, shape) -> None:
-        options = {"movflags": "hybrid_fragmented", "flush_packets": "1"}
-        quality = {"crf": "18", "preset": "veryfast", "rc-lookahead": "10", "bf": "0"} if self._h264 else {}
+        # An empty moov first, for the marker to be there from the start.
+        options = {"movflags": "hybrid_fragmented+empty_moov", "flush_packets": "1"}
         path, container = self._beside or self._path, None
         try:
             container = av.open(str(path), "w", format="mp4", options=options)
-            stream = container.add_stream("libx264" if self._h264 else "mpeg4", self._fps, options=quality)
-            stream.height, stream.width = shape[:2]
-            stream.pix_fmt = "yuv420p"
-            context = stream.codec_context
-            context.time_base = self._tick
-            # A fragment ends at each key frame.
-            context.gop_size = int(np.clip(round(self._fps), 1, 60))
-            context.colorspace = context.color_primaries = context.color_trc = Colorspace.ITU709
-            if not self._h264:
-                stream.bit_rate = shape[0] * shape[1] * 8
+            container.metadata["comment"] = MARKER
+            stream = self._add_stream(container, shape)
             if self._keep:
-                context.open()
-                self._check_same(context)
+                stream.codec_context.open()
+                self._check_same(stream.codec_context)
             container.start_encoding()
             if self._keep:
                 self._copy(container, stream)
@@ -166,14 +185,30 @@ class VideoWriter:
                     container.close()
             if self._beside:
                 self._beside.unlink(missing_ok=True)
+            elif container is not None:
+                _empty(path)
             raise error if isinstance(error, DataError) else unwritable(self._path, error) from None
         self._container, self._stream = container, stream
+
+    def _add_stream(self, container, shape) -> av.VideoStream:
+        quality = {"crf": "18", "preset": "veryfast", "rc-lookahead": "10", "bf": "0"} if self._h264 else {}
+        stream = container.add_stream("libx264" if self._h264 else "mpeg4", self._fps, options=quality)
+        stream.height, stream.width = shape[:2]
+        stream.pix_fmt = "yuv420p"
+        context = stream.codec_context
+        context.time_base = self._tick
+        # A fragment ends at each key frame.
+        context.gop_size = int(np.clip(round(self._fps), 1, 60))
+        context.colorspace = context.color_primaries = context.color_trc = Colorspace.ITU709
+        if not self._h264:
+            stream.bit_rate = shape[0] * shape[1] * 8
+        return stream
 
     def _check_same(self, encoder) -> None:
         """One header serves the whole file: what it says has to be true of the frames that are kept, too."""
         with av.open(str(self._path)) as old:
             decoder = old.streams.video[0].codec_context
-            frames = sum(1 for _ in itertools.islice(_packets(old), self._keep))
+            frames = sum(1 for _ in itertools.islice(packets(old), self._keep))
             parameters = re.split(rb"\x00{2,3}\x01", encoder.extradata or b"")
             same = (decoder.codec.id, decoder.width, decoder.height) == (
                 encoder.codec.id,
@@ -194,7 +229,7 @@ class VideoWriter:
             source = old.streams.video[0]
             # The muxer takes what the encoder gives, start codes instead of lengths.
             converter = BitStreamFilterContext("h264_mp4toannexb", source) if self._h264 else None
-            for packet in itertools.islice(_packets(old), self._keep):
+            for packet in itertools.islice(packets(old), self._keep):
                 self._last = round(packet.pts * source.time_base / self._tick)
                 for part in converter.filter(packet) if converter else [packet]:
                     part.time_base, part.stream = source.time_base, stream
@@ -215,62 +250,7 @@ class VideoWriter:
             self._beside = None
 
 
-def whole_frames(path: str | os.PathLike) -> int:
-    """How many frames from the start an MP4 of `VideoWriter` holds; what a kill left of it too.
-
-    Only the frames from the last key frame on are decoded.
-
-    Returns:
-        0 also where the run was stopped before the first fragment.
-
-    Raises:
-        DataError: the file isn't a video.
-    """
-    frames, group = 0, []
-    try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            with suppress(av.error.FFmpegError):
-                for packet in _packets(container):
-                    if packet.is_keyframe:
-                        frames, group = frames + len(group), []
-                    group.append(packet)
-            with suppress(av.error.FFmpegError):
-                for packet in [*group, None]:
-                    frames += len(stream.codec_context.decode(packet))
-    except (*_ERRORS, IndexError) as error:
-        with suppress(OSError), open(path, "rb") as file:
-            start = file.read(8)
-            if b"ftyp".startswith(start[4:]):  # it wasn't even begun
-                return 0
-        raise DataError(f"{path} is no video that could be gone on with: choose another name") from error
-    return frames
-
-
-def video_size(path: str | os.PathLike) -> tuple[int, int]:
-    """`(H, W)` of a video that `whole_frames` could read."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        return stream.height, stream.width
-
-
-def unwritable(path: str | os.PathLike, error: Exception, what: str = "can't be written") -> DataError:
-    """The error for people of an `OSError` or FFmpeg's: names the file, and what to do where that is known."""
-    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    todo = {
-        errno.ENOSPC: "make room, then go on with --resume",
-        errno.EDQUOT: "make room, then go on with --resume",
-        errno.EACCES: "choose another place, or change its permissions",
-        errno.EROFS: "choose another place",
-    }.get(getattr(error, "errno", None))
-    colon = "" if what.startswith("can't") else ":"
-    return DataError(f"{path}{colon} {what}: {reason}" + (f"; {todo}" if todo else ""))
-
-
-def _packets(container) -> Iterator[av.Packet]:
-    """The packets that hold a frame each, up to one that was cut off."""
-    for packet in container.demux(container.streams.video[0]):
-        if packet.is_corrupt:
-            return
-        if packet.size:
-            yield packet
+def _empty(path: Path) -> None:
+    """Empties a file that was begun here and holds no whole header: later, nobody could tell whose it is."""
+    with suppress(OSError):
+        os.truncate(path, 0)

@@ -23,17 +23,11 @@ from smoothdino_jax.models import phase_correlation as pc
 from smoothdino_jax.models import scene_cuts
 from smoothdino_jax.models.adapters import Adapter, AdapterConfig, AdapterState, adapt_clip
 from smoothdino_jax.models.dpt import Decoder, DecoderConfig, resize_depth
+from smoothdino_jax.models.normalise import Images, normalise
 from smoothdino_jax.models.phase_correlation import Shift
 from smoothdino_jax.models.scene_cuts import SceneCuts
 from smoothdino_jax.models.state import State
 from smoothdino_jax.models.vit import Encoder, EncoderConfig, Features
-
-# ImageNet's statistics in 0..255, what DINOv2 was trained with.
-_MEAN = np.array([123.675, 116.28, 103.53], np.float32)
-_STD = np.array([58.395, 57.12, 57.375], np.float32)
-
-
-Images = Shaped[Array | np.ndarray, "b h w 3"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -291,21 +285,3 @@ class SmoothDINO(nnx.Module):
         """`shift` in pixels to tokens, the unit that the adapter is told."""
         patch = self.config.encoder.patch
         return shift._replace(dx=shift.dx / patch, dy=shift.dy / patch)
-
-
-def normalise(images: Images, patch: int) -> Float[Array, "b H W 3"]:
-    """ImageNet normalisation, then centred zero padding to whole patches.
-
-    Args:
-        images: `(B, H, W, 3)` RGB, uint8 or float in 0..255.
-        patch: side of a patch.
-
-    Returns:
-        `(B, H', W', 3)` float32, H' and W' the next multiples of `patch`; an odd pixel of padding goes to the
-        bottom and right.
-    """
-    if images.ndim != 4 or images.shape[3] != 3:
-        raise ValueError(f"images are (B, H, W, 3) RGB, got shape {images.shape}; of one frame, images[None]")
-    images = (jnp.asarray(images, jnp.float32) - _MEAN) / _STD
-    widths = [divmod(-n % patch, 2) for n in images.shape[1:3]]
-    return jnp.pad(images, ((0, 0), *[(half, half + odd) for half, odd in widths], (0, 0)))
