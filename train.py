@@ -11,4 +11,4 @@ from smoothdino_jax.apps.entry import run
 from smoothdino_jax.training import train_and_evaluate
 
 if __name__ == "__main__":
-    run(train_and_evaluate, __doc__)
+    run(train_and_evaluate, __doc__, resumes=True)

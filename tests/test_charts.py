@@ -126,8 +126,8 @@ class TestValidationCurves:
         figure = validation_curves({"adapter": made_log(), "biases": made_log()})
         one, other, vanilla = figure.axes[0].lines
         for line in (one, other):
-            np.testing.assert_array_equal(line.get_xdata(), [50, 100, 150, 200])
-            np.testing.assert_allclose(line.get_ydata(), [0.18, 0.16, 0.14 + 2 / 150, 0.15], rtol=1e-12)
+            np.testing.assert_array_equal(line.get_xdata(), [0, 50, 100, 150, 200])
+            np.testing.assert_allclose(line.get_ydata(), [0.19, 0.18, 0.16, 0.14 + 2 / 150, 0.15], rtol=1e-12)
         assert list(vanilla.get_ydata()) == [0.19, 0.19]
         assert vanilla.get_linestyle() == "--"
         assert legend(figure) == [
@@ -135,7 +135,14 @@ class TestValidationCurves:
             "biases: lowest 0.15 at step 200",
             "vanilla: 0.19",
         ]
+        assert figure.axes[0].get_xlim()[0] == 0
         rendered(figure)
+
+    def test_one_validation_is_a_line_from_the_vanilla_that_never_counts_as_the_lowest(self):
+        log = [{"step": 0, "validation/vanilla_mse": 0.3}, {"step": 5, "validation/mse": 0.4}]
+        figure = validation_curves({"run": log})
+        assert list(zip(*figure.axes[0].lines[0].get_data(), strict=True)) == [(0, 0.3), (5, 0.4)]
+        assert legend(figure)[0] == "run: lowest 0.4 at step 5"
 
     def test_runs_with_different_vanillas_have_a_line_each(self):
         other = [{"step": 0, "validation/vanilla_mse": 0.3}, {"step": 5, "validation/mse": 0.25}]

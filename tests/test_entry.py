@@ -14,13 +14,14 @@ CONFIG = Path(__file__).resolve().parents[1] / "configs" / "demo.py"
 def start(tmp_path):
     """Runs a program that raises `error`, in a process of its own."""
 
-    def run(error, *arguments):
+    def run(error, *arguments, resumes=True):
         code = f"""
+RESUMES = {resumes}
 from smoothdino_jax.apps.entry import run
 from smoothdino_jax.data import DataError
 def main(config, workdir):
     raise {error}
-run(main, "A program.")
+run(main, "A program.", resumes=RESUMES)
 """
         command = [sys.executable, "-c", code, f"--config={CONFIG}", f"--workdir={tmp_path}", *arguments]
         environment = os.environ | {"JAX_PLATFORMS": "cpu"}

@@ -165,6 +165,20 @@ def test_intervals_say_what_was_resampled(workdir):
     assert "<span>20 single images</span>" in page
 
 
+def test_without_intervals_none_are_spoken_of(workdir):
+    assert "(its 95 % interval as a bar)" in page_of(workdir)
+    assert "Lines are 95 % intervals, by a bootstrap over the 2 scenes." in page_of(workdir)
+
+    def of_one_scene(rows):
+        for made in rows:
+            made |= {"mse_ci": None, "mse_change_ci": None}
+
+    rewrite(workdir, of_one_scene)
+    page = page_of(workdir)
+    assert "95 % interval" not in page
+    assert "by a bootstrap" not in page.split('id="how"')[0]
+
+
 def test_intervals_between_rows_resample_what_the_rows_do(whole):
     evaluation = read_evaluation(whole.parent)
     columns = evaluation.frames
@@ -353,6 +367,15 @@ def test_the_command_writes_a_report_and_replaces_an_earlier_one(workdir, capsys
     assert str(workdir / "report.html") in capsys.readouterr().out
     assert MARKER in (workdir / "report.html").read_text()[:1000]
     assert sorted(path.name for path in workdir.iterdir()) == ["config.json", "eval", "report.html"]
+
+
+def test_the_report_of_another_evaluation_has_a_file_of_its_own(workdir):
+    assert main(["report", str(workdir)]) == 0
+    main_report = (workdir / "report.html").read_bytes()
+    (workdir / "eval").rename(workdir / "eval_tum")
+    assert main(["report", str(workdir), "--folder", "eval_tum/"]) == 0
+    assert MARKER in (workdir / "report_eval_tum.html").read_text()[:1000]
+    assert (workdir / "report.html").read_bytes() == main_report
 
 
 def test_the_command_replaces_no_file_of_somebody_else(workdir, tmp_path, capsys):

@@ -21,18 +21,35 @@ def told(interval=SURE, mse=0.16, **shares):
 
 def test_a_gain_that_every_ablation_halves_depends_on_the_past():
     assert told(shuffled=-0.3, current=0.3, first_frame=0.01) == [
-        "The gain depends on the past: 30 % of it remains with the current frame in place of the past, 1 % with no "
-        "past, shift and response, nothing with a past and a shift drawn at random."
+        "The gain depends on the past: 30 % of the gain remains with the current frame in place of the past. 1 % "
+        "remains with every frame taken as the first. Nothing remains with a random past and shift."
     ]
 
 
 def test_one_ablation_that_leaves_more_than_half_is_the_verdict_and_the_others_are_numbers():
     assert told(shuffled=-0.1, current=0.98, first_frame=0.3) == [
-        "Most of the gain is not the past: 98 % of it remains with the current frame in place of the past, 30 % with "
-        "no past, shift and response, nothing with a past and a shift drawn at random."
+        "Most of the gain is not the past: 98 % of the gain remains with the current frame in place of the past. 30 % "
+        "remains with every frame taken as the first. Nothing remains with a random past and shift."
     ]
     (sentence,) = told(shuffled=0.55)
-    assert sentence.startswith("Most of the gain is not the past: 55 % of it remains")
+    assert sentence.startswith("Most of the gain is not the past: 55 % of the gain remains")
+
+
+@pytest.mark.parametrize("interval", [SURE, None])
+def test_where_all_of_the_gain_remains_the_past_is_not_used(interval):
+    (sentence, *_) = told(interval, shuffled=0.998, current=1.001, first_frame=1.0, zero_shift=0.2)
+    assert sentence == (
+        "It does not use the past: 100 % of the gain remains with the current frame in place of the past, with every "
+        "frame taken as the first, and with a random past and shift."
+    )
+    (sentence,) = told(shuffled=0.93, current=0.97)
+    assert sentence.startswith("As far as measured, it does not use the past: 97 % of the gain remains with the curr")
+
+
+@pytest.mark.parametrize("share", [0.89, 1.2])
+def test_a_past_that_makes_a_difference_is_used_for_better_or_worse(share):
+    (sentence,) = told(shuffled=share, current=1.0, first_frame=1.0)
+    assert sentence.startswith("Most of the gain is not the past: ")
 
 
 @pytest.mark.parametrize("shares", [{"shuffled": 0.0}, {"shuffled": 0.0, "current": None, "first_frame": 0.1}])
@@ -46,27 +63,29 @@ def test_no_dependence_is_said_from_a_part_of_the_ablations(shares):
 def test_half_is_neither():
     shares = {"shuffled": 0.25, "current": 0.5, "first_frame": 0.0}
     assert told(mse=0.0, **shares) == [  # a gain of 0.2 m², so that half of it is exact
-        "50 % of the gain remains with the current frame in place of the past, 25 % with a past and a shift drawn at "
-        "random, nothing with no past, shift and response."
+        "50 % of the gain remains with the current frame in place of the past. 25 % remains with a random past and "
+        "shift. Nothing remains with every frame taken as the first."
     ]
 
 
 def test_without_an_interval_there_are_numbers_alone():
     assert told(None, shuffled=0.0, current=0.1, first_frame=0.0, zero_shift=0.97, negated_shift=0.9) == [
-        "10 % of the gain remains with the current frame in place of the past, nothing with a past and a shift drawn "
-        "at random or with no past, shift and response.",
-        "97 % of the gain remains with a shift of 0, 90 % with the opposite shift. The gain itself has no interval.",
+        "10 % of the gain remains with the current frame in place of the past. Nothing remains with a random past and "
+        "shift, and with every frame taken as the first.",
+        "97 % of the gain remains with a shift of 0. 90 % remains with the opposite shift. The gain itself has no "
+        "interval.",
     ]
 
 
 def test_the_shift_has_a_sentence_of_its_own():
     past, shift = told(shuffled=0, current=0, first_frame=0, zero_shift=1.0, negated_shift=0.2)
     assert past == (
-        "The gain depends on the past: nothing of it remains with a past and a shift drawn at random or with the "
-        "current frame in place of the past or with no past, shift and response."
+        "The gain depends on the past: nothing of the gain remains with a random past and shift, with the current "
+        "frame in place of the past, and with every frame taken as the first."
     )
     assert shift == (
-        "Most of the gain is not the shift: 100 % of it remains with a shift of 0, 20 % with the opposite shift."
+        "Most of the gain is not the shift: 100 % of the gain remains with a shift of 0. 20 % remains with the "
+        "opposite shift."
     )
 
 

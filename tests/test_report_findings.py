@@ -84,7 +84,8 @@ def test_what_ablations_leave_of_the_gain_is_told():
     adapter = row("adapter", 0.16, interval=[-0.25, -0.1])
     rows = [VANILLA, adapter, row("adapter/current", 0.161, "ablation")]
     assert findings(rows, adapter, DEFINITIONS)[0] == (
-        "Most of the gain is not the past: 98 % of it remains with the current frame in place of the past."
+        "As far as measured, it does not use the past: 98 % of the gain remains with the current frame in place of the "
+        "past."
     )
 
 
@@ -186,6 +187,13 @@ def test_the_best_of_a_column_is_marked_by_what_it_reads():
         [("0.2000", True), ("0.8000", False)],
         [("0.3000", False), ("–", False)],
     ]
+
+
+def test_only_models_are_marked_and_none_where_all_models_tie():
+    rows = [row("a", 0.2, delta1=0.9), row("b", 0.3, delta1=0.9), row("b/current", 0.1, "ablation", delta1=0.8)]
+    rows.append(row("mean2", 0.2, "average", delta1=0.95))
+    depth = metric_tables(rows, DEFINITIONS)[0]
+    assert [[cell.best for cell in line[1:]] for line in depth.rows] == [[True, False], *[[False, False]] * 3]
 
 
 def test_a_scale_has_no_best():

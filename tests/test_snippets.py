@@ -120,7 +120,8 @@ def test_of_several_cameras_one_starts_anew(place, capsys, tiny_model):
     assert left["depths"].shape == (2, 112, 154)
     # The second's frames before the restart leave no trace; the first's do.
     rng = np.random.default_rng(0)
-    frames = [rng.integers(0, 256, (2, 112, 154, 3), np.uint8) for _ in range(4)]
+    walls = rng.integers(0, 256, (2, 112, 200, 3), np.uint8)
+    frames = [walls[:, :, 8 * number : 8 * number + 154] for number in range(4)]
     state = tiny_model.init_state(frames[0])
     for images in frames[2:]:
         depths, state = tiny_model.step(images, state)

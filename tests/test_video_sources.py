@@ -192,3 +192,14 @@ def test_images_of_any_kind_are_rgb_and_upright(tmp_path):
     turn = Image.Exif()
     turn[0x0112] = 6  # Orientation: to be turned clockwise
     assert (stored("turned", Image.fromarray(pixels), exif=turn) == np.rot90(pixels, -1)).all()
+
+
+def test_a_folder_of_rgbd_frames_is_not_taken_for_a_video(tmp_path):
+    image_folder(tmp_path / "sequence", clip(2))
+    for number, name in enumerate(("color", "depth")):
+        (tmp_path / "sequence" / f"frame{number + 8}.png").rename(tmp_path / "sequence" / f"frame-0.{name}.png")
+    with pytest.raises(DataError, match=r"name the pictures, '.*sequence/\*\.color\.\*'"):
+        open_video(tmp_path / "sequence")
+    (tmp_path / "tum" / "rgb").mkdir(parents=True)
+    with pytest.raises(DataError, match="rgb"):
+        open_video(tmp_path / "tum")

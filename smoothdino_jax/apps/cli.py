@@ -5,8 +5,9 @@ import importlib.metadata
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
-from smoothdino_jax.apps import convert, data, video
+from smoothdino_jax.apps import convert, data, interrupts, video
 from smoothdino_jax.apps.report import command as report
 from smoothdino_jax.apps.web import command as web
 from smoothdino_jax.data.frames import DataError
@@ -33,6 +34,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
         return 141
+
+
+def command() -> NoReturn:
+    """Behind `smoothdino`: runs `main` and ends the process with its exit code, by Ctrl-C at once."""
+    interrupts.never_lose()
+    code = main()
+    if code == interrupts.EXIT_CODE:
+        interrupts.stop()
+    sys.exit(code)
 
 
 def _main(argv: Sequence[str] | None) -> int:
@@ -65,4 +75,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

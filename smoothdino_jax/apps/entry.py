@@ -1,6 +1,5 @@
 """What `train.py` and `eval.py` share: flags, and errors that people can read."""
 
-import multiprocessing
 import os
 import sys
 from collections.abc import Callable
@@ -10,11 +9,12 @@ from typing import NoReturn
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
+from smoothdino_jax.apps import interrupts
 from smoothdino_jax.data.frames import DataError
 from smoothdino_jax.monitor import TrainingDiverged
 
 
-def run(main: Callable[[ConfigDict, Path], object], doc: str) -> None:
+def run(main: Callable[[ConfigDict, Path], object], doc: str, resumes: bool = False) -> None:
     """Runs `main(config, workdir)` from the command line.
 
     Bad input ends with one line on standard error and exit code 2; Ctrl-C says how to go on.
@@ -22,6 +22,7 @@ def run(main: Callable[[ConfigDict, Path], object], doc: str) -> None:
     Args:
         main: the program.
         doc: its help text.
+        resumes: the same command goes on after an interruption.
     """
     sys.modules["__main__"].__doc__ = doc
     config = config_flags.DEFINE_config_file("config", None, "Configuration file, see configs/.", lock_config=True)
@@ -29,6 +30,7 @@ def run(main: Callable[[ConfigDict, Path], object], doc: str) -> None:
     flags.mark_flags_as_required(["config", "workdir"])
 
     def start(argv: list[str]) -> None:
+        interrupts.never_lose()
         if len(argv) > 1:
             _fail(f"unexpected argument {argv[1]!r}; options look like --config.train.steps=100")
         logging.set_verbosity(logging.WARNING)  # Orbax and JAX tell of their inner life below that
@@ -42,7 +44,7 @@ def run(main: Callable[[ConfigDict, Path], object], doc: str) -> None:
                 raise
             _fail(f"{error} (SMOOTHDINO_TRACEBACK=1 shows where)")
         except KeyboardInterrupt:
-            _stop(f"interrupted; {_way_on(Path(workdir.value))}")
+            interrupts.stop(f"interrupted; {_way_on(Path(workdir.value))}" if resumes else "interrupted")
 
     app.run(start, flags_parser=_parse)
 
@@ -54,9 +56,14 @@ def _parse(argv: list[str]) -> list[str]:
     except flags.Error as error:
         _fail(f"{error} (--help tells the options)")
     except KeyError as error:
-        _fail(f"there is no field {error.args[0]} (all fields: smoothdino_jax/config.py)")
+        _fail(f"there is no field {_on_a_line(error.args[0])} (all fields: smoothdino_jax/config.py)")
     except (AttributeError, TypeError, ValueError, OSError) as error:
-        _fail(f"{error} (all fields: smoothdino_jax/config.py)")
+        _fail(f"{_on_a_line(error)} (all fields: smoothdino_jax/config.py)")
+
+
+def _on_a_line(message: object) -> str:
+    """ml_collections' messages are quoted more than once, and have several lines."""
+    return " ".join(str(message).replace("\\n", " ").replace("\\'", "'").strip("'").split())
 
 
 def _way_on(workdir: Path) -> str:
@@ -64,16 +71,6 @@ def _way_on(workdir: Path) -> str:
     if not steps:
         return f"{workdir} has no checkpoint yet, so the same command starts anew"
     return f"a training goes on from its last checkpoint, step {max(steps)}, with the same command"
-
-
-def _stop(message: str) -> NoReturn:
-    """Ends the process at once: threads may be compiling or decoding, and would crash in an interpreter taken down."""
-    for child in multiprocessing.active_children():
-        child.terminate()
-    sys.stdout.flush()
-    sys.stderr.write(f"\n{message}\n")  # a progress bar may have left its line unended
-    sys.stderr.flush()
-    os._exit(130)
 
 
 def _fail(message: str) -> NoReturn:

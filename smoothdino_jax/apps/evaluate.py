@@ -194,7 +194,7 @@ def _run(config: ConfigDict, frames: int, rows: list[dict], protocol: Protocol) 
             "version": VERSION,
             **provenance(),
             "data": {
-                "source": fields["data"]["source"]["name"],
+                "source": _source(fields["data"]["source"]),
                 "split": fields["data"]["split"]["how"],
                 "scenes": rows[0]["scenes"],
                 "frames": frames,
@@ -204,6 +204,12 @@ def _run(config: ConfigDict, frames: int, rows: list[dict], protocol: Protocol) 
             "config": fields,
         }
     )
+
+
+def _source(fields: dict) -> str:
+    """What the frames are called: the folder, and its layout."""
+    path = fields.get("path", "")
+    return f"{Path(path).resolve().name} ({fields['name']})" if path else fields["name"]
 
 
 def _draw(clip: Clip, folder: Path) -> None:

@@ -156,17 +156,17 @@ def _from_now(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
 def _run(args: argparse.Namespace) -> None:
     check(args)
     model = load(args.checkpoint)
-    compare = _compare(args, model)
+    if args.compare and model.adapter is None:
+        raise DataError(f"--compare needs an adapter, and {args.checkpoint} has none: leave it out, or train one")
     first = min(map(completed, args.outputs)) if args.resume else 0
     skip = min(first, _memory(model, args.no_cuts))
-    if args.resume:
-        _say(f"going on at frame {first}" if first else "nothing whole is there yet: starting at the first frame")
     with contextlib.closing(_open(args, first - skip)) as video:
         if args.resume and video.live:
             raise DataError(f"--resume: {video.name} is live, what was there before can't be read again")
         size = working_size(video.size, usual_short_side(model) if args.size is None else args.size)
-        stream = Stream(model, cuts=None if args.no_cuts else SceneCuts(), size=size, compare=compare)
-        outputs = _open_outputs(args, model, video, compare, first)
+        stream = Stream(model, cuts=None if args.no_cuts else SceneCuts(), size=size, compare=args.compare)
+        outputs = _open_outputs(args, model, video, first)
+        _tell(args, model, first)
         try:
             done = depth_video(stream, video, outputs, first=first, skip=skip, limit=args.limit)
         except (KeyboardInterrupt, DataError) as error:
@@ -179,14 +179,13 @@ def _run(args: argparse.Namespace) -> None:
     _report(args, done)
 
 
-def _compare(args: argparse.Namespace, model: SmoothDINO) -> bool:
+def _tell(args: argparse.Namespace, model: SmoothDINO, first: int) -> None:
+    if args.resume:
+        _say(f"going on at frame {first}" if first else "nothing whole is there yet: starting at the first frame")
     if model.adapter is None:
-        if args.compare:
-            raise DataError(f"--compare needs an adapter, and {args.checkpoint} has none: leave it out, or train one")
         _say(f"{args.checkpoint} has no adapter: depth is predicted frame by frame, nothing is smoothed")
     if args.checkpoint == EMBEDDED:
         _say(f"{EMBEDDED} has only seen rendered rooms: for real pictures, {OFFICIAL}, then --checkpoint")
-    return args.compare
 
 
 def _memory(model: SmoothDINO, no_cuts: bool) -> int:
@@ -204,10 +203,10 @@ def _open(args: argparse.Namespace, start: int) -> Video:
     return open_video(args.input, raw_size=size, raw_fps=args.fps, start=start)
 
 
-def _open_outputs(args: argparse.Namespace, model: SmoothDINO, video: Video, compare: bool, first: int) -> list[Output]:
+def _open_outputs(args: argparse.Namespace, model: SmoothDINO, video: Video, first: int) -> list[Output]:
     camera = args.intrinsics or args.fov
     intrinsics = None if camera is None else intrinsics_from(camera, video.size)
-    titles = ["vanilla", "smoothed"] if compare else ["depth"]
+    titles = ["vanilla", "smoothed"] if args.compare else ["depth"]
     options = {
         "size": video.size,
         "fps": video.fps,

@@ -32,7 +32,7 @@ examples:
 _OUT = """\
 where the depth goes, by its name; may be given several times:
   X.mp4             the video beside its depth, or the depth alone (--layout)
-  X.npz             one archive, an array of float32 metres per frame
+  X.npz             one archive: arrays "000000", "000001", ... of float32 metres, and "time" in seconds
   DIR/%%06d.png      16-bit images, millimetres, up to 65.5 m
   DIR/%%06d.npy      float32 metres; DIR/%%06d.exr likewise
   DIR/%%06d.ply      coloured point clouds, metres (needs --fov or --intrinsics)"""
@@ -100,7 +100,7 @@ def add_arguments(commands: argparse._SubParsersAction) -> argparse.ArgumentPars
     parser.add_argument(
         "--stdin-size", metavar=("HEIGHT", "WIDTH"), type=int, nargs=2, help="of the raw frames on standard input"
     )
-    parser.add_argument("--limit", metavar="N", type=int, help="stop after so many frames")
+    parser.add_argument("--limit", metavar="N", type=int, help="stop after so many frames of this run")
     parser.add_argument("--no-cuts", action="store_true", help="don't look for scene cuts")
     parser.add_argument("--resume", action="store_true", help="go on where an interrupted run stopped")
     parser.add_argument("--overwrite", action="store_true", help="replace outputs that are there")

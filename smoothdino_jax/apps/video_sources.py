@@ -124,7 +124,12 @@ def _open(source: str | os.PathLike, raw_size: tuple[int, int] | None, fps: Frac
         if path.is_dir():
             files = [file for file in path.iterdir() if file.suffix.lower() in IMAGES and file.name[0] != "."]
             if not files:
-                raise DataError(f"{path} holds no images ({', '.join(sorted(IMAGES))})")
+                inside = next(
+                    (f" Those in {path / name}?" for name in ("rgb", "image", "images") if (path / name).is_dir()), ""
+                )
+                raise DataError(f"{path} holds no images ({', '.join(sorted(IMAGES))}).{inside}")
+            if any(".depth." in file.name for file in files) and any(".color." in file.name for file in files):
+                raise DataError(f"{path} holds depth beside its pictures: name the pictures, '{path}/*.color.*'")
             return text, _images(files, fps)
         if path.exists():
             return text, open_file(path)

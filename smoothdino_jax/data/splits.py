@@ -198,7 +198,8 @@ def make_sides(source: FrameSource, train: np.ndarray, validation: np.ndarray, h
     """A split of these clips, with its share of leaking frames; DataError, ending in `hint`, for an empty side."""
     for side, clips in (("training", train), ("validation", validation)):
         if not len(clips):
-            raise DataError(f"the split leaves no {side} clips: {hint}.")
+            all_of_it = " To evaluate on all frames: data.split.how=everything." if side == "training" else ""
+            raise DataError(f"the split leaves no {side} clips: {hint}.{all_of_it}")
     used = np.zeros(len(source), bool)
     used[train] = True
     leaking = _dilate(source, used, 1)[np.unique(validation)].mean()

@@ -166,7 +166,8 @@ def read_config(path: str | os.PathLike) -> tuple[SmoothDINOConfig, dict[str, An
     file = path / _CONFIG
     missing = [name for name in (_CONFIG, _WEIGHTS) if not (path / name).is_file()]
     if missing:
-        raise WeightsError(f"{path} is not a model folder: it holds no {' and no '.join(missing)}")
+        hint = f". {path / 'model'} is one" if (path / "model" / _WEIGHTS).is_file() else ""
+        raise WeightsError(f"{path} is not a model folder: it holds no {' and no '.join(missing)}{hint}")
     try:
         fields = json.loads(file.read_text("utf-8"))
     except ValueError as error:

@@ -4,16 +4,17 @@ That a gain is lost without a part of the input doesn't prove that it comes from
 may be unlike its training. What is said is therefore what was measured, with one verdict on each part at most.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 _HALF = 0.5  # of the gain
+_ALL = (0.9, 1.1)  # of the gain: between, a part of the input makes no difference; above, it does harm
 _LEAST = 5e-4  # of the first row's MSE: a gain below reads as no change, and shares of it are shares of nothing
 # What an ablation does, by the part of the input that it takes away. Its words say what else is unusual for the model.
 _PARTS = {
     "the past": {
-        "shuffled": "with a past and a shift drawn at random",
+        "shuffled": "with a random past and shift",
         "current": "with the current frame in place of the past",
-        "first_frame": "with no past, shift and response",
+        "first_frame": "with every frame taken as the first",
     },
     "the shift": {"zero_shift": "with a shift of 0", "negated_shift": "with the opposite shift"},
 }
@@ -27,8 +28,8 @@ def remaining_gain(rows: Sequence[dict], smoothed: dict) -> list[str]:
         smoothed: the row in question. Its ablations are the rows "NAME/HOW".
 
     Returns:
-        A sentence on the past, one on the shift, one on all others, as far as there are. None without a gain, or where
-        the gain's interval includes none. Without such an interval there are numbers alone.
+        A text on the past, one on the shift, one on all others, as far as there are. None without a gain, or where the
+        gain's interval includes none. Without such an interval there are numbers alone, unless all of the gain remains.
     """
     first, interval = rows[0], smoothed["mse_change_ci"]
     gain = first["mse"] - smoothed["mse"]
@@ -43,7 +44,7 @@ def remaining_gain(rows: Sequence[dict], smoothed: dict) -> list[str]:
     for part, ways in _PARTS.items():
         found = {done: shares.pop(what) for what, done in ways.items() if what in shares}
         if found:
-            verdict = _verdict(part, found.values(), len(found) == len(ways)) if interval else ""
+            verdict = _verdict(part, found.values(), len(found) == len(ways), bool(interval))
             told.append(_remaining(found, verdict))
     if shares:
         told.append(_remaining({f"as {smoothed['name']}/{what}": share for what, share in shares.items()}))
@@ -52,14 +53,19 @@ def remaining_gain(rows: Sequence[dict], smoothed: dict) -> list[str]:
     return told
 
 
-def _verdict(part: str, shares: Iterable[float], every: bool) -> str:
-    """On a part of the input, by the largest share of the gain that remains without it; "" where it is open.
+def _verdict(part: str, shares: Collection[float], every: bool, sure: bool) -> str:
+    """On a part of the input, by the shares of the gain that remain without it; "" where it is open.
 
     Args:
         part: "the past".
         shares: that remain, of the ablations of the part.
         every: none of these ablations is missing.
+        sure: the gain has an interval, without "no gain" in it.
     """
+    if part == "the past" and all(_ALL[0] < share < _ALL[1] for share in shares):
+        return "It does not use the past" if every else "As far as measured, it does not use the past"
+    if not sure:
+        return ""
     largest = max(shares)
     if largest > _HALF:
         return f"Most of the gain is not {part}"
@@ -67,10 +73,13 @@ def _verdict(part: str, shares: Iterable[float], every: bool) -> str:
 
 
 def _remaining(shares: Mapping[str, float], verdict: str = "") -> str:
-    """One sentence of the shares that remain, the largest first; what reads the same is said once."""
+    """A sentence for each share that remains, the largest first; what reads the same is in one."""
     ways: dict[str, list[str]] = {}
     for done, share in sorted(shares.items(), key=lambda item: -item[1]):
         ways.setdefault(f"{100 * share:.0f} %" if share >= 0.005 else "nothing", []).append(done)
-    (share, done), *others = ((share, " or ".join(done)) for share, done in ways.items())
-    start = f"{verdict}: {share} of it remains" if verdict else f"{share.capitalize()} of the gain remains"
-    return ", ".join([f"{start} {done}", *(f"{share} {done}" for share, done in others)]) + "."
+    told = []
+    for share, done in ways.items():
+        start = f"{verdict}: {share}" if verdict and not told else share[0].upper() + share[1:]
+        listed = ", and ".join([", ".join(done[:-1]), done[-1]] if len(done) > 1 else done)
+        told.append(f"{start}{'' if told else ' of the gain'} remains {listed}.")
+    return " ".join(told)

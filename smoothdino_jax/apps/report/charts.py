@@ -59,6 +59,8 @@ def time_against_mse(rows: Sequence[dict]) -> Figure | None:
 def validation_curves(logs: Mapping[str, Sequence[dict]]) -> Figure | None:
     """MSE on the validation frames during training, with the vanilla model's as a dashed line (Figs. 4 and 5).
 
+    An adapter starts as the vanilla model, so the vanilla MSE of a log is also where its run starts, at step 0.
+
     Args:
         logs: name of a run -> its lines of `log.jsonl`. A step logged twice (training went on from a checkpoint)
             counts as it was logged last.
@@ -74,18 +76,22 @@ def validation_curves(logs: Mapping[str, Sequence[dict]]) -> Figure | None:
     vanillas = {}
     for k, (name, curve) in enumerate(curves.items()):
         colour, stroke = style.PALETTE[k % len(style.PALETTE)], ("-", "-.", ":")[k // len(style.PALETTE) % 3]
+        vanilla = _series(logs[name], "validation/vanilla_mse")
         if curve:
-            steps, values = zip(*curve.items(), strict=True)
+            start = {0: vanilla[0]} if 0 in vanilla else {}
+            steps, values = zip(*(start | curve).items(), strict=True)
             lowest = min(curve, key=curve.get)
             text = f"{style.label(name)}: lowest {style.number(curve[lowest])} at step {lowest:,}"
-            axes.plot(steps, values, stroke, marker="o", markersize=3.5, color=colour, linewidth=1.6, label=text)
-        if vanilla := _series(logs[name], "validation/vanilla_mse"):
+            look = {"color": colour, "linewidth": 1.6, "marker": "o", "markersize": 3.5, "clip_on": False}
+            axes.plot(steps, values, stroke, label=text, **look)
+        if vanilla:
             vanillas.setdefault(f"{list(vanilla.values())[-1]:.6g}", []).append((name, colour))
     for value, of in vanillas.items():
         name = "" if len(vanillas) == 1 else f" ({', '.join(style.label(name, 20) for name, _ in of[:3])})"
         colour = style.FIRST if len(vanillas) == 1 else of[0][1]
         text = f"vanilla{name}: {style.number(float(value))}"
         axes.axhline(float(value), linestyle="--", color=colour, linewidth=1.2, label=text)
+    axes.set_xlim(left=0)
     axes.set_xlabel("training step")
     axes.set_ylabel("validation MSE [m²]")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -16,8 +16,8 @@ examples:
     python eval.py --config=configs/demo.py --workdir=runs/demo
     smoothdino report runs/demo
 
-  An evaluation in another folder (--config.eval.folder=eval_bathroom), to a file of your own:
-    smoothdino report runs/nyu/adapter --folder eval_bathroom -o bathroom.html
+  An evaluation in another folder (--config.eval.folder=eval_bathroom), WORKDIR/report_eval_bathroom.html:
+    smoothdino report runs/nyu/adapter --folder eval_bathroom
 
   Each figure as a PNG too, for slides:
     smoothdino report runs/demo --figures runs/demo/figures
@@ -42,7 +42,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--output",
         metavar="FILE.html",
         type=Path,
-        help="file to write (default: WORKDIR/report.html); an earlier report is replaced",
+        help="file to write (default: WORKDIR/report.html, or WORKDIR/report_NAME.html with --folder NAME); an earlier "
+        "report there is replaced",
     )
     parser.add_argument(
         "--folder",
@@ -57,8 +58,14 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def _run(args: argparse.Namespace) -> None:
     workdir = args.workdir.expanduser()
-    output = (args.output or workdir / "report.html").expanduser()
+    output = (args.output or workdir / _file_name(args.folder)).expanduser()
     make_report(workdir, output, args.folder, figures=args.figures, overwrite=args.overwrite)
     print(f"{output} ({output.stat().st_size / 1e6:.1f} MB): open it in a browser")
     if args.figures:
         print(f"{args.figures}: {len(list(args.figures.glob('*.png')))} figures")
+
+
+def _file_name(folder: str) -> str:
+    """Of a report by default: that of another evaluation must not replace the main one's."""
+    name = "_".join(part for part in Path(folder).parts if part not in ("/", ".."))
+    return "report.html" if name in ("eval", "") else f"report_{name}.html"

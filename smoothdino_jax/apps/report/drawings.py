@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from smoothdino_jax.apps.report import charts, pictures
+from smoothdino_jax.apps.report import charts, pictures, style
 from smoothdino_jax.apps.report.findings import resampled
 from smoothdino_jax.apps.report.reading import Evaluation
 from smoothdino_jax.apps.writing import write_whole
@@ -105,18 +105,21 @@ def _all(evaluation: Evaluation) -> Iterator[tuple[str, str, str, Figure | np.nd
     rows, frames, clip = evaluation.rows, evaluation.frames, evaluation.clip
     first, smoothed = rows[0]["name"], evaluation.smoothed
     models = [row["name"] for row in rows if row["kind"] == "model"]
+    timed = style.having((row for row in rows if row["kind"] == "model"), "mse", "ms_per_frame")
+    bars = " (its 95 % interval as a bar)" if any(style.interval(row, "mse_ci") for row in timed) else ""
+    changed = any(style.interval(row, "mse_change_ci") for row in style.having(rows[1:], "mse_change"))
     yield (
         "time_against_mse",
         "Accuracy and time",
-        "Each model’s MSE (its 95 % interval as a bar) against its time per frame: lower and further left is better.",
+        f"Each model’s MSE{bars} against its time per frame: lower and further left is better.",
         charts.time_against_mse(rows),
     )
     yield (
         "uses_the_past",
         "Does it use the past?",
         "A model that uses the past loses its gain where its past is taken away or spoiled, and gains more than an "
-        "average over the same frames. A loss alone is no proof: a past drawn at random is also an unusual input. "
-        f"Lines are 95 % intervals, by a bootstrap over {resampled(rows)}.",
+        "average over the same frames. A loss alone is no proof: a past drawn at random is also an unusual input."
+        + (f" Lines are 95 % intervals, by a bootstrap over {resampled(rows)}." if changed else ""),
         charts.uses_the_past(rows),
     )
     yield (
@@ -141,7 +144,7 @@ def _all(evaluation: Evaluation) -> Iterator[tuple[str, str, str, Figure | np.nd
     yield (
         "validation_curves",
         "Validation during training",
-        "MSE on validation frames as the training went on; the dashed line is the frozen model.",
+        "MSE on validation frames as the training went on; the frozen model is the dashed line and the start, step 0.",
         charts.validation_curves(evaluation.logs),
     )
     if clip is None:

@@ -40,6 +40,7 @@ _COST = {
         "compiled memory", "MiB", "lower", "What the compiled step holds at most: weights, frames, state."
     ),
 }
+_INTERVALS = ("mse_ci", "mse_change_ci")
 _NOT_METRICS = {*FIELDS, *_COST, "version", "ms_parts"} - {"mse"}
 
 
@@ -97,6 +98,12 @@ def summary(evaluation: Evaluation) -> Table:
                 cells["ms_per_frame"][k],
             ]
         )
+    none = {
+        k
+        for k, column in enumerate(columns)
+        if column.key in _INTERVALS and all(line[k].value is None for line in made)
+    }
+    columns, *made = ([cell for k, cell in enumerate(line) if k not in none] for line in (columns, *made))
     caption = "In the shape of the paper’s Table I. Every metric and every row follow below."
     if any(row["mse_ci"] for row in rows):
         caption += f" Intervals are by a bootstrap over {units}."
@@ -171,29 +178,37 @@ def flattened(config: Mapping, prefix: str = "") -> list[tuple[str, object]]:
 
 def _table(title: str, rows: Sequence[dict], names: Sequence[str], definitions: Mapping[str, Definition]) -> Table:
     columns, cells = [Column("row", "row", text=True)], [[_name(row)] for row in rows]
+    models = [row["kind"] == "model" for row in rows]
     for name in names:
         definition = definitions.get(name, Definition(name, "", "", ""))
         better = f" {definition.better.capitalize()} is better." if definition.better else ""
         columns.append(Column(name, definition.heading, definition.text + better))
-        for line, cell in zip(cells, _numbers([row.get(name) for row in rows], definition.better), strict=True):
+        numbers = _numbers([row.get(name) for row in rows], definition.better, models=models)
+        for line, cell in zip(cells, numbers, strict=True):
             line.append(cell)
     return Table(title.lower().replace(" ", "-"), title, _CAPTIONS[title], columns, cells)
 
 
-def _numbers(values: Sequence[float | None], better: str = "", decimals: int | None = None) -> list[Cell]:
-    """Cells with the same number of decimals; what reads like the best is marked."""
+def _numbers(
+    values: Sequence[float | None], better: str = "", decimals: int | None = None, models: Sequence[bool] | None = None
+) -> list[Cell]:
+    """Cells with the same number of decimals; of the models, what reads like the best is marked, unless all do."""
     known = [value for value in values if _is_number(value)]
     if not known:
         return [Cell("–", None) for _ in values]
     decimals = _decimals(known) if decimals is None else decimals
+    models = [True] * len(values) if models is None else models
 
     def text(value):
         return f"{value:,.{decimals}f}".replace("-", "−")
 
-    best = None
-    if better and len({text(value) for value in known}) > 1:
-        best = text(min(known) if better == "lower" else max(known))
-    return [Cell(text(v), v, text(v) == best) if _is_number(v) else Cell("–", None) for v in values]
+    best, rivals = None, [value for value, model in zip(values, models, strict=True) if model and _is_number(value)]
+    if better and len({text(value) for value in rivals}) > 1:
+        best = text(min(rivals) if better == "lower" else max(rivals))
+    return [
+        Cell(text(value), value, model and text(value) == best) if _is_number(value) else Cell("–", None)
+        for value, model in zip(values, models, strict=True)
+    ]
 
 
 def _decimals(values: Sequence[float]) -> int:
