@@ -26,6 +26,7 @@ from video_files import (
 )
 
 from smoothdino_jax.apps.video_sources import open_video
+from smoothdino_jax.data.frames import DataError
 
 SHARED = Path(os.environ.get("SMOOTHDINO_SHARED", Path(__file__).parents[2] / "shared"))
 
