@@ -13,11 +13,11 @@ trained on (numbers: README.md, Real NYU frames):
     rows=biases=runs/nyu/biases/model,current_only=runs/nyu/current_only/model
     rows=$rows,paper=runs/nyu/paper/model,regularised=runs/nyu/regularised/model
     python eval.py --config=configs/nyu_adapter.py --workdir=runs/nyu/adapter \
-        --config.data.source.path=PATH_TO_NYU --config.eval.checkpoints=$rows
+        --config.data.source.path=PATH_TO_NYU --config.eval.checkpoints=$rows --config.ablations=True
     python eval.py --config=configs/nyu_adapter.py --workdir=runs/nyu/adapter \
         --config.data.source.path=PATH_TO_NYU --config.eval.checkpoints=$rows \
         --config.data.source.scenes="('bathroom_0028_out',)" --config.data.split.how=everything \
-        --config.eval.folder=eval_bathroom
+        --config.eval.folder=eval_bathroom --config.ablations=True
 """
 
 from smoothdino_jax.config import default_config

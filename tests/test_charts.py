@@ -13,11 +13,10 @@ from smoothdino_jax.apps.report.charts import (
     eigenvalue_spectra,
     metric_by_scene,
     mse_parts,
-    scale_over_time,
     time_against_mse,
     uses_the_past,
-    validation_curves,
 )
+from smoothdino_jax.apps.report.courses import scale_over_time, validation_curves
 
 LONG = "a_rather_long_name_that_would_not_fit_beside_its_point"
 

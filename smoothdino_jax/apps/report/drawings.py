@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from smoothdino_jax.apps.report import charts, pictures, style
+from smoothdino_jax.apps.report import charts, courses, pictures, style
 from smoothdino_jax.apps.report.findings import resampled
 from smoothdino_jax.apps.report.reading import Evaluation
 from smoothdino_jax.apps.writing import write_whole
@@ -133,7 +133,7 @@ def _all(evaluation: Evaluation) -> Iterator[tuple[str, str, str, Figure | np.nd
         "scale_over_time",
         "Scale from frame to frame",
         "The factor that would mend each frame, along the longest scene: a level line is steady, a line at 1 is right.",
-        charts.scale_over_time(frames, rows=models) if frames else None,
+        courses.scale_over_time(frames, rows=models) if frames else None,
     )
     yield (
         "metric_by_scene",
@@ -145,7 +145,7 @@ def _all(evaluation: Evaluation) -> Iterator[tuple[str, str, str, Figure | np.nd
         "validation_curves",
         "Validation during training",
         "MSE on validation frames as the training went on; the frozen model is the dashed line and the start, step 0.",
-        charts.validation_curves(evaluation.logs),
+        courses.validation_curves(evaluation.logs),
     )
     if clip is None:
         return
