@@ -15,7 +15,6 @@ from smoothdino_jax.evaluation.cost import (
     device_peak_mib,
     latency,
     parameters,
-    step_cost,
 )
 
 PARTS = ["encoder", "phase_correlation", "adapter", "decoder"]
@@ -84,11 +83,8 @@ def test_no_frames_or_no_rounds_are_an_error(model, frames, number, rounds):
         latency({"model": model}, frames[:number], rounds)
 
 
-def test_a_models_cost_is_known_without_timing_it(model, frames):
-    vanilla = model.vanilla()
-    found = latency({"vanilla": vanilla, "adapter": model}, frames, rounds=1)
-    assert step_cost(model, (28, 42)) == found["adapter"].cost
-    assert step_cost(vanilla, (28, 42)) == found["vanilla"].cost
+def test_an_adapter_costs_operations(model, frames):
+    found = latency({"vanilla": model.vanilla(), "adapter": model}, frames, rounds=1)
     assert 0 < found["vanilla"].cost.flops < found["adapter"].cost.flops
 
 
@@ -104,7 +100,6 @@ def test_models_of_one_structure_compile_once(model, frames):
     jax.monitoring.register_event_duration_secs_listener(listen)
     try:
         latency({"model": other}, frames, rounds=1)
-        step_cost(other, (28, 42))
         assert compiled == []
         jax.jit(lambda x: x + 12.5)(1.0)  # what is listened for does come
         assert compiled

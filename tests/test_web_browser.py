@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import threading
 import time
 import zipfile
@@ -11,9 +10,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from chromium import CHROMIUM, launched
 from video_files import clip, write_video
 
-from smoothdino_jax.apps.video import usual_short_side, working_size
+from smoothdino_jax.apps.video_arguments import usual_short_side, working_size
 from smoothdino_jax.apps.video_sources import open_video
 from smoothdino_jax.apps.web.take import Take
 from smoothdino_jax.apps.web.uploads import Limits
@@ -24,7 +24,6 @@ pytest.importorskip("gradio", reason="gradio is not installed: pip install -e .[
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e .[test]")
 from web_page import served  # noqa: E402
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH"),
     # Gradio's: what it leaves open (web_page.py), and an option of pandas for the analytics that it always counts.
@@ -32,18 +31,13 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*no_silent_downcasting.*"),
 ]
 
-_SWITCHES = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-_SWITCHES += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-_SWITCHES += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 TINY, SIZE, FRAMES = "tiny-synthetic", (84, 112), 12
 
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_SWITCHES)
+    with launched("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream") as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

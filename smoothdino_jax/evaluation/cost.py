@@ -99,16 +99,6 @@ def latency(
     return {name: one.summary(warmup) for name, one in timed.items()}
 
 
-def step_cost(model: SmoothDINO, size: tuple[int, int]) -> XlaCost:
-    """Operations and memory of one frame of one stream; `latency` tells them as well, without compiling again.
-
-    Args:
-        model: one without an adapter runs `model(images)`.
-        size: `(H, W)` of the frames.
-    """
-    return _compile_whole(model, np.zeros((1, *size, 3), np.uint8))[1]
-
-
 def compile_with_cost(jitted: Any, *args: Any) -> tuple[jax.stages.Compiled, XlaCost]:
     """A jitted function compiled for these arguments (arrays or `jax.ShapeDtypeStruct`), and what XLA says of it."""
     traced = jitted.trace(*args)
