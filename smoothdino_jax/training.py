@@ -22,7 +22,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from smoothdino_jax import feature_cache, losses
+from smoothdino_jax import feature_cache, interrupts, losses
 from smoothdino_jax.data import Augment, ClipSource, training_batches
 from smoothdino_jax.data.pipeline import describe_batches
 from smoothdino_jax.evaluation import Lanes, evaluate, streams
@@ -159,6 +159,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> SmoothDINO:
     per_step = config.train.batch_size * config.data.clip_length
     for number in range(int(state.step) + 1, total + 1):
         batch = jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharded, x), next(iterator))
+        interrupts.check()
         state, measured = step(state, frozen, batch)
         watch.look(number, measured)
         bar.update()

@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "metrics": set(),
     "weights": {"models", "data"},
     "inspection": {"models", "data"},
-    "evaluation": {"models", "data", "metrics"},
+    "evaluation": {"models", "data", "metrics", "interrupts"},
 }
 
 

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from smoothdino_jax.apps import convert, data, interrupts, video
+from smoothdino_jax import interrupts
+from smoothdino_jax.apps import convert, data, video
 from smoothdino_jax.apps.report import command as report
 from smoothdino_jax.apps.web import command as web
 from smoothdino_jax.data.frames import DataError
@@ -49,13 +50,14 @@ def _main(argv: Sequence[str] | None) -> int:
     args = _parser().parse_args(argv)
     command = " ".join(filter(None, ("smoothdino", args.command, getattr(args, "data_command", None))))
     try:
-        args.run(args)
+        with interrupts.restored():
+            args.run(args)
     except DataError as error:
         print(f"{command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"{command}: interrupted", file=sys.stderr)
-        return 130
+        return interrupts.EXIT_CODE
     return 0
 
 

@@ -9,7 +9,7 @@ from typing import NoReturn
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from smoothdino_jax.apps import interrupts
+from smoothdino_jax import interrupts
 from smoothdino_jax.data.frames import DataError
 from smoothdino_jax.monitor import TrainingDiverged
 
@@ -36,7 +36,8 @@ def run(main: Callable[[ConfigDict, Path], object], doc: str, resumes: bool = Fa
         logging.set_verbosity(logging.WARNING)  # Orbax and JAX tell of their inner life below that
         logging.get_absl_handler().setFormatter(None)
         try:
-            main(config.value, Path(workdir.value))
+            with interrupts.restored():
+                main(config.value, Path(workdir.value))
         except (DataError, TrainingDiverged) as error:
             _fail(str(error))
         except (ValueError, TypeError, OSError) as error:

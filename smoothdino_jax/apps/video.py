@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from smoothdino_jax import interrupts
 from smoothdino_jax.apps.point_clouds import intrinsics_from
 from smoothdino_jax.apps.video_arguments import EMBEDDED, OFFICIAL, add_arguments, check, usual_short_side, working_size
 from smoothdino_jax.apps.video_outputs import Output, completed, open_output
@@ -81,6 +82,7 @@ def depth_video(
         bar = closing.enter_context(tqdm(total=total, unit=" frames", disable=None, dynamic_ncols=True))
         written = began = None
         for number, frame in zip(numbers, frames, strict=False):
+            interrupts.check()
             depths = stream(frame.image)
             depths = depths if isinstance(depths, tuple) else (depths,)
             seen = {"shift": stream.shift, "cut": stream.cut}
@@ -168,7 +170,8 @@ def _run(args: argparse.Namespace) -> None:
         outputs = _open_outputs(args, model, video, first)
         _tell(args, model, first)
         try:
-            done = depth_video(stream, video, outputs, first=first, skip=skip, limit=args.limit)
+            with interrupts.restored():
+                done = depth_video(stream, video, outputs, first=first, skip=skip, limit=args.limit)
         except (KeyboardInterrupt, DataError) as error:
             if whole := min((output.whole for output in outputs), default=0):
                 goes_on = "" if video.live or args.input == "-" or args.rerun else " (--resume goes on)"

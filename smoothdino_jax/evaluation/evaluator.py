@@ -15,6 +15,7 @@ import numpy as np
 from flax import nnx
 from tqdm import tqdm
 
+from smoothdino_jax import interrupts
 from smoothdino_jax.evaluation.lanes import Lanes
 from smoothdino_jax.evaluation.predictors import Frames, Predictor, Smoothed, Vanilla
 from smoothdino_jax.evaluation.records import Records
@@ -110,6 +111,7 @@ def measure(
         batch.pop("counted")
         motion = _motion(pose, batch["pose"], batch["fresh"])
         pose = batch.pop("pose")
+        interrupts.check()
         carry, values = step(weights, carry, batch | {"motion": motion})
         measured.append(values)
         jax.block_until_ready(measured[max(0, len(measured) - 1 - _AHEAD)])
