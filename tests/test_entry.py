@@ -44,7 +44,19 @@ def test_bad_input_ends_with_a_line_and_code_2(start):
     done = start("DataError('frame.jpg: not a readable image')")
     assert done.returncode == 2
     assert done.stderr == "error: frame.jpg: not a readable image\n"
-    done = start("None", "--config.train.speed=9")
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("--config.train.speed=9", '--config.train.speed=9: there is no field "speed" ('),
+        ("--config.modle.window=9", '--config.modle.window=9: there is no field "modle", did you mean "model"? ('),
+        ("--config.train.steps=many", "flag --config.train.steps=many: invalid literal"),
+        (f"--config={CONFIG}:none", 'ValueError: configs/demo.py:none: use "adapter"'),
+    ],
+)
+def test_a_wrong_option_is_told_on_one_line(start, argument, message):
+    done = start("None", argument)
     assert done.returncode == 2
-    assert "speed" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1

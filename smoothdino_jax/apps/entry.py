@@ -1,6 +1,7 @@
 """What `train.py` and `eval.py` share: flags, and errors that people can read."""
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -43,7 +44,7 @@ def run(main: Callable[[ConfigDict, Path], object], doc: str, resumes: bool = Fa
         except (ValueError, TypeError, OSError) as error:
             if os.environ.get("SMOOTHDINO_TRACEBACK"):
                 raise
-            _fail(f"{error} (SMOOTHDINO_TRACEBACK=1 shows where)")
+            _fail(f"{' '.join(str(error).split())} (SMOOTHDINO_TRACEBACK=1 shows where)")
         except KeyboardInterrupt:
             interrupts.stop(f"interrupted; {_way_on(Path(workdir.value))}" if resumes else "interrupted")
 
@@ -55,16 +56,26 @@ def _parse(argv: list[str]) -> list[str]:
     try:
         return flags.FLAGS(argv)
     except flags.Error as error:
-        _fail(f"{error} (--help tells the options)")
-    except KeyError as error:
-        _fail(f"there is no field {_on_a_line(error.args[0])} (all fields: smoothdino_jax/config.py)")
-    except (AttributeError, TypeError, ValueError, OSError) as error:
+        # For a config file that raises, the message is a whole traceback: what was raised is its last line.
+        _fail(f"{str(error).strip().splitlines()[-1]} (--help tells the options)")
+    except (KeyError, AttributeError) as error:
+        _fail(f"{_no_field(_on_a_line(error), argv)} (all fields: smoothdino_jax/config.py)")
+    except (TypeError, ValueError, OSError) as error:
         _fail(f"{_on_a_line(error)} (all fields: smoothdino_jax/config.py)")
+
+
+def _no_field(message: str, argv: list[str]) -> str:
+    """What ml_collections says of a field that is not there, with the option that named it."""
+    name, meant = re.match(r"\W*(\w+)", message), re.search(r'Did you mean "(\w+)"', message)
+    option = next((arg for arg in argv if name and name[1] in arg.partition("=")[0].lstrip("-").split(".")), None)
+    if option is None:
+        return message
+    return f'{option}: there is no field "{name[1]}"' + (f', did you mean "{meant[1]}"?' if meant else "")
 
 
 def _on_a_line(message: object) -> str:
     """ml_collections' messages are quoted more than once, and have several lines."""
-    return " ".join(str(message).replace("\\n", " ").replace("\\'", "'").strip("'").split())
+    return " ".join(str(message).replace("\\n", " ").replace("\\'", "'").strip("'\"").split())
 
 
 def _way_on(workdir: Path) -> str:
