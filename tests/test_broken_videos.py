@@ -1,12 +1,12 @@
 """Video that breaks off, and what is none: the frames before come, then one line that says where and why."""
 
-import contextlib
 import os
 from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
+from permissions import nobody
 from PIL import Image
 from video_files import (
     audio_file,
@@ -107,18 +107,6 @@ def test_the_cover_of_a_song_is_no_video(tmp_path):
         file.mux([*packets, *sound.encode(silence), *sound.encode(None)])
     with pytest.raises(DataError, match="no video stream, only audio"):
         open_video(tmp_path / "song.mp3")
-
-
-@contextlib.contextmanager
-def nobody():
-    """As a user who may read nothing here; root may read all."""
-    if os.geteuid() == 0:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        if os.getuid() == 0:
-            os.seteuid(0)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="permissions of POSIX")

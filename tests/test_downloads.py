@@ -1,93 +1,23 @@
 """Downloads over connections that break, from servers that refuse, move and replace; against a server in a thread."""
 
 import errno
-import hashlib
-import http.server
 import os
 import re
 import shutil
 import socket
-import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections import namedtuple
 
-import numpy as np
 import pytest
+from download_server import BODY, SHA, SIZE, running
 
 from smoothdino_jax.data import downloads
 from smoothdino_jax.data.downloads import download
 from smoothdino_jax.data.frames import DataError
 from smoothdino_jax.data.public_archives import DOWNLOADS, Download, find
-
-BODY = np.random.default_rng(0).bytes(3_000_000)
-SIZE = len(BODY)
-SHA = hashlib.sha256(BODY).hexdigest()
-
-
-class Server(http.server.ThreadingHTTPServer):
-    """One file at every address. What it does wrong is set by its attributes."""
-
-    daemon_threads = True
-    body = BODY
-    ranges = True  # understands Range
-    length = True  # tells Content-Length
-    chunked = False
-    kind = "application/octet-stream"
-    status = None  # answer this instead
-    modified = "Fri, 30 Sep 2011 15:16:58 GMT"
-    cuts = ()  # bytes after which each of the first connections breaks
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.starts = []  # first byte asked for, by request
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}/frames.zip"
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        server = self.server
-        match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        start = int(match[1]) if match and server.ranges else 0
-        server.starts.append(int(match[1]) if match else 0)
-        self.close_connection = True
-        if server.status is not None:
-            self.send_error(server.status)
-            return
-        if start >= len(server.body):
-            self.send_response(416)
-            self.send_header("Content-Range", f"bytes */{len(server.body)}")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Type", server.kind)
-        self.send_header("Last-Modified", server.modified)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(server.body) - 1}/{len(server.body)}")
-        body = server.body[start:]
-        if server.chunked:
-            self.send_header("Transfer-Encoding", "chunked")
-        elif server.length:
-            self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        cut, *server.cuts = server.cuts or (None,)
-        if server.chunked:
-            self.wfile.write(b"%x\r\n" % len(body) + body[:cut])
-            if cut is None:
-                self.wfile.write(b"\r\n0\r\n\r\n")
-            return
-        self.wfile.write(body[:cut])
-
-    def log_message(self, *_):
-        pass
 
 
 @pytest.fixture
@@ -95,12 +25,8 @@ def server(monkeypatch):
     """A running server; no proxy in between, and no waiting between tries."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(downloads, "_PAUSES", (0, 0))
-    with Server() as running:
-        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
-        thread.start()
-        yield running
-        running.shutdown()
-        thread.join()
+    with running() as server:
+        yield server
 
 
 @pytest.fixture

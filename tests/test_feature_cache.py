@@ -1,58 +1,21 @@
-"""The feature cache: the same training without the encoder, and no store is used for what it isn't of."""
+"""The feature cache: it holds what the encoder gives, and no store is used for what it isn't of."""
 
-import functools
-import json
-import pickle
 import shutil
 import threading
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from experiments import leaves, randomise, tiny_experiment
+from experiments import randomise
+from feature_clips import clips_of
 from flax import nnx
 
-from smoothdino_jax import feature_cache, save, training
-from smoothdino_jax.data import Augment, ClipSource, DataError, Frame, training_batches
+from smoothdino_jax import feature_cache
+from smoothdino_jax.data import DataError
 from smoothdino_jax.data.feature_store import DTYPES
-from smoothdino_jax.experiment import check_config, open_data
-from smoothdino_jax.models.smoothdino import SmoothDINO
-
-PAIRS = [[k, k + 1] for k in range(8)]  # of the first nine frames
-
-
-class Frames:
-    """Random pictures of one scene; counts the reads."""
-
-    def __init__(self, length=40, size=(28, 42), seed=0, name="room", sizes=None):
-        self.scenes, self.segments = {name: range(length)}, [range(length)]
-        self.size, self.seed, self.sizes = size, seed, sizes or {}
-        self.reads, self.broken = [], None
-
-    def indices(self, scene):
-        return np.arange(len(self))
-
-    def origin(self, position):
-        return f"frame {position}"
-
-    def __len__(self):
-        return len(self.segments[0])
-
-    def __getitem__(self, position):
-        if position == self.broken:
-            raise DataError(f"frame {position} is broken")
-        self.reads.append(position)
-        size = self.sizes.get(position, self.size)
-        image = np.random.default_rng((self.seed, position)).integers(0, 256, (*size, 3), np.uint8)
-        return Frame(image, np.full(size, position + 1, np.float32), next(iter(self.scenes)), position)
-
-
-def clips_of(*, clips=PAIRS, **arguments):
-    return ClipSource(Frames(**arguments), np.array(clips), cache_bytes=0)
 
 
 @pytest.fixture
@@ -230,96 +193,3 @@ def test_numbers_beyond_float16_are_refused_with_what_to_do(model, fill, tmp_pat
 def test_frames_of_different_sizes_need_a_working_size(fill):
     with pytest.raises(DataError, match=r"frame 7: .*\(28, 56\).*set data\.size"):
         fill(clips_of(clips=[[6, 7]], sizes={7: (28, 56)}))
-
-
-def test_batches_carry_features_through_threads_and_processes_and_reversal(fill):
-    clips = clips_of()
-    store = fill(clips, dtype="bfloat16")
-    clips.use_features(store)
-    off = {"flip": 0, "brightness": 0, "contrast": 0, "gamma": 0, "colour": 0}
-    for workers in (0, 1):
-        batches = iter(training_batches(clips, 4, seed=0, augment=Augment(**off), threads=1, workers=workers))
-        batch = next(batches)
-        batches.close()
-        assert batch["features"].dtype == DTYPES["bfloat16"]
-        positions = batch["depth"][..., 0, 0].astype(int) - 1
-        assert {row[1] - row[0] for row in positions.tolist()} == {-1, 1}  # some played backwards, some not
-        for row, features in zip(positions, batch["features"], strict=True):
-            np.testing.assert_array_equal(features, store.read(row))
-    with pytest.raises(ValueError, match="flip must be 0"):
-        Augment(**off | {"flip": 0.5})(clips[0], np.random.default_rng(0))
-    assert len(pickle.dumps(store)) < 2000  # no features in a pickle
-
-
-@pytest.mark.parametrize("adapter", [True, False])
-def test_the_loss_of_stored_features_is_the_loss_and_encodes_nothing(model, fill, monkeypatch, adapter):
-    clips = clips_of()
-    clips.use_features(fill(clips, dtype="float32"))
-    batch = next(iter(training_batches(clips, 4, seed=0, threads=0)))
-    config = tiny_experiment("", trainable=("adapter",) if adapter else ("decoder",))
-    model = model if adapter else model.vanilla()
-    loss = jax.jit(functools.partial(training.loss, config))
-    expected = loss(model, batch["image"], batch["depth"])
-
-    def encode(*_):
-        raise AssertionError("encoded")
-
-    monkeypatch.setattr(SmoothDINO, "encode", encode)
-    np.testing.assert_allclose(loss(model, batch["image"], batch["depth"], batch["features"]), expected, rtol=1e-6)
-
-
-def test_training_with_and_without_a_cache_is_the_same_training(tiny_model, tmp_path, capsys):
-    checkpoint = save(tiny_model.vanilla(), tmp_path / "depther")
-
-    def trained(name, cache):
-        config = tiny_experiment(checkpoint, steps=3, validations_per_epoch=1)
-        config.data.augment = True
-        config.data.augmentation = dict.fromkeys(config.data.augmentation, 0.0) | {"reverse": 0.5}
-        config.data.feature_cache, config.data.feature_dtype = cache, "float32"
-        model = training.train_and_evaluate(config, tmp_path / name)
-        lines = [json.loads(line) for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
-        return leaves(model.adapter), next(line["train/loss"] for line in lines if "train/loss" in line)
-
-    plain, plain_loss = trained("plain", "")
-    cached, cached_loss = trained("cached", str(tmp_path / "cache"))
-    assert "features of 18 frames" in capsys.readouterr().out
-    assert cached_loss == pytest.approx(plain_loss, rel=1e-5)
-    # Bit for bit the same on the CPU; Adam's steps of up to 1e-2 enlarge last bits elsewhere.
-    chex.assert_trees_all_close(cached, plain, rtol=1e-3, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"train.trainable": ("adapter", "encoder")}, "frozen encoder"),
-        ({"data.feature_dtype": "int8"}, "float16, bfloat16, float32"),
-        (
-            {"data.augment": True, "data.augmentation.noise": 2.0, "data.augmentation.gamma": 0.0},
-            r"--config\.data\.augment=False, or --config\.data\.augmentation\.flip=0 "
-            r"--config\.data\.augmentation\.brightness=0 --config\.data\.augmentation\.contrast=0 "
-            r"--config\.data\.augmentation\.colour=0 --config\.data\.augmentation\.noise=0$",
-        ),
-    ],
-)
-def test_what_a_cache_cannot_follow_is_refused_before_any_work(tmp_path, fields, message):
-    config = tiny_experiment("nowhere")
-    config.data.feature_cache = str(tmp_path / "cache")
-    config.update_from_flattened_dict(fields)
-    with pytest.raises(ValueError, match=message):
-        training.train_and_evaluate(config, tmp_path / "run")
-    config.data.feature_cache = ""
-    if "data.feature_dtype" not in fields:
-        check_config(config)
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_step_spaces_training_clips_and_leaves_validation_whole():
-    config = tiny_experiment("")
-    _, whole = open_data(config)
-    config.data.step = 3
-    _, spaced = open_data(config)
-    np.testing.assert_array_equal(spaced.train[:4], [[0, 1], [3, 4], [6, 7], [9, 10]])
-    np.testing.assert_array_equal(spaced.validation, whole.validation)
-    config.data.step = 0
-    with pytest.raises(ValueError, match="step=0"):
-        open_data(config)

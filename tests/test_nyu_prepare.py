@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from fastdepth_files import write_h5
 from nyu_files import BROKEN, SIZE, assert_nothing_finished, assert_refuses, build, make_folder, write_frame, zipped
-from test_fastdepth import write_h5
 
 from smoothdino_jax.data.archives import claim
 from smoothdino_jax.data.frames import DataError

@@ -12,7 +12,7 @@ import numpy as np
 import OpenEXR
 import pytest
 from made_outputs import NAMES, contents, made, output, smoothed, write
-from test_broken_videos import nobody
+from permissions import nobody
 
 from smoothdino_jax.apps.video_outputs import OUTPUTS, completed, identity, same_output, writes_into
 from smoothdino_jax.data.frames import DataError

@@ -1,10 +1,10 @@
 """The pictures of a report: one range of metres for all panels, grey where nothing was read, no truth without truth."""
 
 import dataclasses
-import io
 
 import numpy as np
 import pytest
+from figure_reading import rendered
 from made_evaluation import CLIP_FRAMES, CLIP_SIZE, made_clip
 from matplotlib.figure import Figure
 from matplotlib.quiver import Quiver
@@ -28,13 +28,6 @@ LONG = "a_rather_long_name_that_would_not_fit_above_its_panel"
 @pytest.fixture
 def clip() -> Clip:
     return made_clip()
-
-
-def rendered(figure: Figure) -> bytes:
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    assert file.getvalue()[:4] == b"\x89PNG"
-    return file.getvalue()
 
 
 def without_truth(clip: Clip) -> Clip:

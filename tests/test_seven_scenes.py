@@ -1,81 +1,18 @@
-"""The layout of 7-Scenes: units, poses that are geometry, and an error for every way it can be broken."""
+"""The layout of 7-Scenes: order, units, and poses that are geometry."""
 
 import os
 import pickle
-import re
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
+from posed_frames import disagreement, distance_to_wall, inverted, tilted_poses, wall_depth
+from seven_scenes_files import assert_refuses, write_frame, write_scenes, write_sequence
 
-from smoothdino_jax.data import DataError, FrameSource
+from smoothdino_jax.data import FrameSource
 from smoothdino_jax.data.seven_scenes import SevenScenes
 
 SHARED = Path(os.environ.get("SMOOTHDINO_SHARED", Path(__file__).resolve().parents[1].parent / "shared"))
-NORMAL, OFFSET = np.array([0.36, -0.48, 0.8]), 2.0  # a wall: NORMAL · x = OFFSET in the world
-
-
-def tilted_poses(count: int) -> list[np.ndarray]:
-    """Camera-to-world transforms that turn and move by so much that no other convention passes for them."""
-    poses = []
-    for k in range(count):
-        pose = np.eye(4)
-        pose[:3, :3] = cv2.Rodrigues(np.array([0.1, -0.2, 0.15]) * (k + 1))[0]
-        pose[:3, 3] = [0.3 * k, -0.2, 0.1 * k + 0.1]
-        poses.append(pose)
-    return poses
-
-
-def camera_points(depth, intrinsics):
-    """Points `(N, 3)` of the pixels with a reading, in the camera's frame, metres."""
-    v, u = np.nonzero(depth)
-    return (np.stack([u, v, np.ones_like(u)], -1) @ np.linalg.inv(intrinsics).T) * depth[v, u, None]
-
-
-def wall_depth(pose, intrinsics, size):
-    """Depth of the wall, metres, by intersecting every pixel's ray with it."""
-    rays = camera_points(np.ones(size), intrinsics) @ pose[:3, :3].T
-    return ((OFFSET - NORMAL @ pose[:3, 3]) / (rays @ NORMAL)).reshape(size)
-
-
-def distance_to_wall(frame):
-    """How far, in metres, a frame's points lie from the wall, by its own depth, pose and intrinsics."""
-    points = camera_points(frame.depth, frame.intrinsics) @ frame.pose[:3, :3].T + frame.pose[:3, 3]
-    return np.abs(points @ NORMAL - OFFSET)
-
-
-def disagreement(a, b):
-    """How far the depth of `a`'s points, carried into `b`, is off the depth that `b` has there: median, relative."""
-    points = camera_points(a.depth, a.intrinsics) @ a.pose[:3, :3].T + a.pose[:3, 3]
-    points = (points - b.pose[:3, 3]) @ b.pose[:3, :3]
-    points = points[points[:, 2] > 0] @ b.intrinsics.T
-    u, v = np.rint(points[:, :2] / points[:, 2:]).astype(int).T
-    inside = (u >= 0) & (u < b.depth.shape[1]) & (v >= 0) & (v < b.depth.shape[0])
-    expected, found = points[inside, 2], b.depth[v[inside], u[inside]]
-    seen = found > 0
-    assert seen.mean() > 0.3  # else there is nothing to compare
-    return np.median(np.abs(expected - found)[seen] / found[seen])
-
-
-def inverted(frame):
-    return frame._replace(pose=np.linalg.inv(frame.pose))
-
-
-def write_frame(folder: Path, n: int, pose=None, size=(6, 8), depth=None, kind="png") -> None:
-    """A frame of one colour whose depth is 1000 + n mm everywhere."""
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = str(folder / f"frame-{n:06d}")
-    cv2.imwrite(f"{stem}.color.{kind}", np.full((*size, 3), (30, 100, 200), np.uint8))  # BGR
-    cv2.imwrite(f"{stem}.depth.png", np.full(size, 1000 + n, np.uint16) if depth is None else depth)
-    if pose is not None:
-        np.savetxt(f"{stem}.pose.txt", pose)
-
-
-def write_sequence(folder: Path, numbers=range(4), **more) -> Path:
-    for n, pose in zip(numbers, tilted_poses(len(numbers)), strict=True):
-        write_frame(folder, n, pose, **more)
-    return folder
 
 
 @pytest.fixture
@@ -86,18 +23,7 @@ def sequence(tmp_path) -> Path:
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """Two of the original's scenes, three sequences."""
-    for name, numbers in (("heads/seq-02", range(3)), ("heads/seq-01", range(4)), ("fire/seq-01", range(2))):
-        write_sequence(tmp_path / "all" / name, numbers)
-    return tmp_path / "all"
-
-
-def assert_refuses(path, *words, **arguments) -> None:
-    """Opening fails at once with one DataError that has all the words."""
-    with pytest.raises(DataError) as caught:
-        SevenScenes(path, **arguments)
-    for word in words:
-        assert word in str(caught.value)
+    return write_scenes(tmp_path / "all")
 
 
 def test_a_sequence_is_one_scene_with_frames_in_order(sequence):
@@ -198,26 +124,6 @@ def test_poses_may_be_absent_altogether_and_here_and_there_by_choice(sequence):
     assert source.problems == ()
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda p: 2 * p, "last row"),
-        (lambda p: p.T, "last row"),
-        (lambda p: p * [[2, 2, 2, 1]], "unit length"),
-        (lambda p: p * [[1, 1, -1, 1]], "reflection"),
-        (lambda p: p[:3], "4×4"),
-    ],
-)
-def test_a_pose_that_is_no_rigid_transform_is_refused(sequence, change, words):
-    np.savetxt(sequence / "frame-000003.pose.txt", change(tilted_poses(4)[3]))
-    assert_refuses(sequence, "frame-000003.pose.txt", words)
-
-
-def test_a_pose_file_that_is_no_matrix_is_refused(sequence):
-    (sequence / "frame-000003.pose.txt").write_bytes(b"\xff\x00 no numbers")
-    assert_refuses(sequence, "frame-000003.pose.txt", "4×4")
-
-
 def test_a_rounded_pose_is_accepted(sequence):
     np.savetxt(sequence / "frame-000003.pose.txt", tilted_poses(4)[3], fmt="%.3f")
     np.testing.assert_allclose(SevenScenes(sequence)[3].pose, tilted_poses(4)[3], atol=5.1e-4)
@@ -243,117 +149,9 @@ def test_the_originals_scenes_have_its_published_intrinsics(tmp_path):
     assert source[2].intrinsics is None
 
 
-@pytest.mark.parametrize(
-    "text", ["", "500 0 4\n0 500 3", "1 2 3 4 5 6 7 8 9", "0 0 4 0 500 3 0 0 1", "nan 0 4 0 5 3 0 0 1"]
-)
-def test_intrinsics_that_are_no_pinhole_matrix_are_refused(sequence, text):
-    (sequence / "camera-intrinsics.txt").write_text(text)
-    assert_refuses(sequence, "camera-intrinsics.txt", "matrix")
-
-
-def test_a_gap_in_the_numbering_is_refused_or_skipped(tmp_path, caplog):
-    write_sequence(tmp_path / "a", (3, 4, 7, 8))
-    assert_refuses(tmp_path / "a", "frame-000007", "frame-000004", "missing", 'missing="skip"')
-    source = SevenScenes(tmp_path / "a", missing="skip")
-    assert source.segments == [range(2), range(2, 4)]
-    assert source.indices("a").tolist() == [3, 4, 7, 8]
-    assert len(source.problems) == 1
-    assert "frame-000007" in source.problems[0]
-    assert "1 problem(s)" in caplog.text
-
-
 def test_every_tenth_frame_of_a_recording_has_no_gaps(tmp_path):
     write_sequence(tmp_path / "a", range(0, 50, 10))
     assert SevenScenes(tmp_path / "a").segments == [range(5)]
-
-
-@pytest.mark.parametrize(("gone", "left"), [("depth.png", "color"), ("color.png", "depth")])
-def test_an_image_without_depth_or_the_reverse_is_refused_or_skipped(sequence, gone, left):
-    (sequence / f"frame-000001.{gone}").unlink()
-    assert_refuses(sequence, f"frame-000001.{left}.png", gone.split(".")[0], "1 such")
-    source = SevenScenes(sequence, missing="skip")
-    assert source.indices("walk").tolist() == [0, 2, 3]
-    assert source.segments == [range(1), range(1, 3)]
-    assert "frame-000001" in source.problems[0]
-
-
-def test_skipping_every_other_frame_leaves_no_neighbours(sequence):
-    for n in (1, 3):
-        (sequence / f"frame-{n:06d}.depth.png").unlink()
-    assert SevenScenes(sequence, missing="skip").segments == [range(1), range(1, 2)]
-
-
-def test_two_files_of_one_frame_are_refused(sequence):
-    cv2.imwrite(str(sequence / "frame-000001.color.jpg"), np.zeros((6, 8, 3), np.uint8))
-    assert_refuses(sequence, "frame-000001.color.png", "frame-000001.color.jpg")
-
-
-def test_missing_or_empty_folders_are_refused(tmp_path):
-    assert_refuses(tmp_path / "nowhere", "nowhere", "no such folder")
-    assert_refuses(tmp_path, str(tmp_path), "no frames found", "frame-000000.color.png")
-    (tmp_path / "seq-01.zip").write_bytes(b"")
-    assert_refuses(tmp_path, "Unpack")
-
-
-def test_a_single_frame_is_no_video(tmp_path):
-    write_sequence(tmp_path / "a", [5])
-    assert_refuses(tmp_path / "a", str(tmp_path / "a"), "single frame")
-    (tmp_path / "a" / "frame-000005.color.png").unlink()
-    assert_refuses(tmp_path / "a", "no frame with image and depth", missing="skip")
-
-
-def test_8_bit_depth_is_refused(sequence):
-    write_frame(sequence, 0, depth=np.full((6, 8), 200, np.uint8))
-    assert_refuses(sequence, "frame-000000.depth.png", "8-bit", "16-bit grey (millimetres)")
-
-
-def test_image_and_depth_of_different_sizes_are_refused(sequence):
-    write_frame(sequence, 0, depth=np.full((6, 9), 2000, np.uint16))
-    assert_refuses(sequence, "frame-000000.color.png", "frame-000000.depth.png", "8×6", "9×6")
-
-
-@pytest.mark.parametrize("name", ["frame-000002.color.png", "frame-000002.depth.png"])
-def test_damaged_files_are_named_when_read(sequence, name):
-    path = sequence / name
-    path.write_bytes(path.read_bytes()[:-20])
-    source = SevenScenes(sequence)
-    with pytest.raises(DataError, match=re.escape(name)):
-        source[2]
-
-
-def test_a_sequence_that_cant_be_used_is_left_out_by_choice(folder, caplog):
-    for path in (folder / "heads" / "seq-01").glob("*.depth.png"):
-        path.unlink()
-    np.savetxt(folder / "fire" / "seq-01" / "frame-000001.pose.txt", np.eye(3))
-    assert_refuses(folder, "fire/seq-01/frame-000001.pose.txt")
-    assert_refuses(folder, "heads/seq-01", "--config.data.source.missing=skip", scenes=["heads/seq-01"])
-    caplog.clear()
-    source = SevenScenes(folder, missing="skip")
-    assert source.scenes == {"heads/seq-02": range(3)}
-    assert [problem.split(" is left out:")[0] for problem in source.problems] == [
-        "scene fire/seq-01",
-        "scene heads/seq-01",
-    ]
-    (message,) = caplog.messages
-    assert "2 problem(s)" in message
-    assert_refuses(folder / "heads" / "seq-01", "no frame with image and depth", missing="skip")
-
-
-def test_sequences_still_zipped_beside_unpacked_ones_are_problems(folder, caplog):
-    for name in ("seq-01.zip", "seq-03.zip", "notes.zip"):
-        (folder / "heads" / name).touch()
-    zipped = (f"{folder / 'heads' / 'seq-03.zip'} is left out: unpack it",)
-    assert SevenScenes(folder).problems == zipped
-    assert SevenScenes(folder / "heads").problems == zipped
-    assert [zipped[0] in message for message in caplog.messages] == [True, True]
-    assert SevenScenes(folder, ["heads/seq-01"]).problems == ()
-    assert SevenScenes(folder / "heads" / "seq-01").problems == ()
-
-
-def test_a_unit_other_than_millimetres_is_warned_of(tmp_path, caplog):
-    write_sequence(tmp_path / "a", depth=np.full((6, 8), 20000, np.uint16))
-    SevenScenes(tmp_path / "a")
-    assert "median depth is 20 m" in caplog.text
 
 
 def test_a_pickled_source_reads_the_same(sequence):
@@ -368,11 +166,6 @@ def test_a_frame_is_the_callers_own(sequence):
     source = SevenScenes(sequence)
     source[1].pose[:] = 0
     np.testing.assert_array_equal(source[1].pose, tilted_poses(4)[1])
-
-
-def test_bad_arguments_are_named(sequence):
-    with pytest.raises(ValueError, match="missing='ignore'"):
-        SevenScenes(sequence, missing="ignore")
 
 
 def test_real_frames_agree_through_their_poses():

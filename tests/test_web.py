@@ -1,24 +1,20 @@
-"""What happens behind the page, without a browser: takes, limits, bad uploads, and that nothing is left."""
+"""A video behind the page, without a browser: takes, limits, bad uploads, what is stored and what is sent."""
 
-import argparse
 import base64
 import csv
 import io
 import json
-import os
 import re
-import socket
 import types
 import zipfile
 import zlib
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from video_files import SIZE, audio_file, clip, empty_video, truncated_video, write_video
+from web_takes import FRAMES, TINY, clip_bytes, run, stored, upload
 
-import smoothdino_jax.apps.web.command as command
 from smoothdino_jax.apps.video_arguments import usual_short_side, working_size
 from smoothdino_jax.apps.web.depth_zip import DepthZip, millimetres
 from smoothdino_jax.apps.web.session import Session, watch
@@ -31,15 +27,9 @@ from smoothdino_jax.weights import load, save
 
 pytest.importorskip("gradio", reason="gradio is not installed: pip install -e .[web]")
 
-from web_page import served
-
-from smoothdino_jax.apps.web.actions import Actions
 from smoothdino_jax.apps.web.viewer import SHOWN, payload
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # Gradio's, see web_page.py
-
-TINY = "tiny-synthetic"
-FRAMES = 6
 
 
 @pytest.fixture(scope="module")
@@ -60,27 +50,7 @@ def session(tmp_path):
 
 @pytest.fixture(scope="module")
 def video_bytes(tmp_path_factory):
-    return write_video(tmp_path_factory.mktemp("clip") / "walk.mp4", clip(FRAMES)).read_bytes()
-
-
-def upload(session, data, name="my walk.mp4"):
-    """As Gradio does: the file in a folder of its own, then handed over."""
-    path = session.folder.parent / "hash" / name
-    path.parent.mkdir()
-    path.write_bytes(data)
-    session.keep_video(path, name)
-
-
-def run(session, models, checkpoint=TINY, limits=Limits(), **options):  # noqa: B008 - frozen
-    return list(watch(session, models, checkpoint, limits, **options))
-
-
-def stored(archive, folder="smoothed"):
-    """The frames in a ZIP, `(T, H, W)` metres."""
-    with zipfile.ZipFile(archive) as file:
-        names = sorted(name for name in file.namelist() if name.startswith(f"{folder}/"))
-        assert names == [f"{folder}/{number:06d}.png" for number in range(len(names))]
-        return [cv2.imdecode(np.frombuffer(file.read(name), np.uint8), cv2.IMREAD_UNCHANGED) / 1000 for name in names]
+    return clip_bytes(tmp_path_factory.mktemp("clip"))
 
 
 # A video.
@@ -288,160 +258,3 @@ def test_the_browser_gets_the_depth_itself(size):
     assert frame["fps"] is None  # JSON has no NaN
     picture = cv2.imdecode(np.frombuffer(base64.b64decode(frame["image"]), np.uint8), cv2.IMREAD_COLOR)
     assert picture.shape == (height, width, 3)
-
-
-# The webcam.
-
-
-def tab(name):
-    return types.SimpleNamespace(session_hash=name)
-
-
-@pytest.fixture
-def actions(tmp_path, models):
-    actions = Actions(tmp_path, Limits(), None)
-    actions._models = models
-    yield actions
-    actions.close()
-    assert list(tmp_path.iterdir()) == []
-
-
-def frame_of(result):
-    return json.loads(result[0])["frame"]
-
-
-def test_the_webcam_is_one_take_until_it_is_turned_off(actions):
-    frames = clip(4)
-    assert "ready" in json.loads(actions.see(frames[0], TINY, tab("a"))[0])["message"]
-    shown = [frame_of(actions.see(frame, TINY, tab("a"))) for frame in frames]
-    assert [frame["number"] for frame in shown] == [0, 1, 2, 3]
-    assert shown[0]["shift"]["dx"] == 0
-    assert shown[3]["shift"]["dx"] == pytest.approx(-2, abs=0.3)
-    message, download = actions.finish(tab("a"))
-    assert json.loads(message)["kind"] == "done"
-    assert len(stored(download["value"])) == 4
-    assert download["interactive"]
-    assert json.loads(actions.finish(tab("a"))[0])["message"] == "webcam off"
-
-
-def test_a_webcam_whose_model_another_user_had_starts_anew(actions):
-    frames = clip(4)
-    for frame in [frames[0], *frames]:
-        mine = actions.see(frame, TINY, tab("a"))
-    for frame in [frames[0], *frames[:2]]:
-        other = actions.see(frame, TINY, tab("b"))
-    assert (frame_of(mine)["number"], frame_of(other)["number"]) == (3, 1)
-    assert frame_of(actions.see(frames[0], TINY, tab("a"))) is None
-    assert frame_of(actions.see(frames[0], TINY, tab("a")))["number"] == 0
-
-
-def test_a_webcam_that_changes_its_size_or_is_grey_goes_on(actions):
-    grey = clip(1)[0][..., 0]
-    actions.see(grey, TINY, tab("a"))
-    assert frame_of(actions.see(grey, TINY, tab("a")))["size"] == list(SIZE)
-    turned = clip(1, SIZE[::-1])[0]
-    assert frame_of(actions.see(turned, TINY, tab("a"))) is None
-    assert frame_of(actions.see(turned, TINY, tab("a")))["number"] == 0
-    dot = np.zeros((1, 1, 3), np.uint8)
-    actions.see(dot, TINY, tab("a"))
-    assert json.loads(actions.see(dot, TINY, tab("a"))[0])["kind"] == "error"
-
-
-def test_a_tab_that_is_closed_leaves_nothing(actions, video_bytes, tmp_path):
-    (tmp_path / "hash").mkdir()
-    file = tmp_path / "hash" / "walk.mp4"
-    file.write_bytes(video_bytes)
-    actions.upload({"path": str(file), "orig_name": "walk.mp4"}, tab("a"))
-    running = actions.watch(TINY, tab("a"))
-    for message, _ in running:
-        if frame_of((message,)):
-            break
-    assert len(list(tmp_path.iterdir())) == 1
-    actions.leave(tab("a"))
-    assert list(tmp_path.iterdir()) == []
-    assert json.loads(list(running)[-1][0])["kind"] != "info"  # and what ran has ended
-    assert list(tmp_path.iterdir()) == []
-
-
-# The server and the command.
-
-
-def test_the_server_listens_here_alone_and_leaves_nothing(monkeypatch):
-    asked, find = set(), socket.getaddrinfo
-
-    def watched(host, *arguments, **options):
-        asked.add(host)
-        return find(host, *arguments, **options)
-
-    monkeypatch.setattr(socket, "getaddrinfo", watched)
-    before = os.environ.get("GRADIO_TEMP_DIR")
-    with served([TINY]) as demo:
-        root = Path(os.environ["GRADIO_TEMP_DIR"])
-        assert root.is_dir()
-        assert demo.local_url.startswith("http://127.0.0.1:")
-        assert not demo.analytics_enabled
-        assert demo.share_url is None
-        port = int(demo.local_url.rsplit(":", 1)[1].strip("/"))
-        folders = set(root.parent.glob("smoothdino_web_*"))
-        with pytest.raises(DataError, match="is taken"), served([TINY], port=port):
-            pass
-        assert set(root.parent.glob("smoothdino_web_*")) <= folders
-    assert not root.exists()
-    assert os.environ.get("GRADIO_TEMP_DIR") == before
-    assert asked - {None} <= {"127.0.0.1", "localhost"}
-
-
-def start(*arguments):
-    parser = argparse.ArgumentParser()
-    command.add_parser(parser.add_subparsers(dest="command"))
-    args = parser.parse_args(["web", *map(str, arguments)])
-    args.run(args)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "why"),
-    [
-        (["--checkpoint", "nowhere"], "no model folder nowhere"),
-        (["--port", 0], "--port 0"),
-        (["--size", 13], "one patch"),
-        (["--max-mb", 0], "--max-mb 0"),
-        (["--max-seconds", "nan"], "--max-seconds nan"),
-    ],
-)
-def test_bad_arguments_are_one_line_before_anything_starts(arguments, why):
-    with pytest.raises(DataError, match=why) as error:
-        start(*arguments)
-    assert "\n" not in str(error.value)
-
-
-def test_without_gradio_the_command_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(command.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(DataError, match=r"pip install smoothdino-jax\[web\]"):
-        start()
-
-
-def test_the_command_serves_until_it_is_interrupted_and_warns_where_others_can_reach_it(monkeypatch, capsys):
-    import smoothdino_jax.apps.web.page as page
-
-    served = []
-
-    class Served:
-        def __init__(self, *arguments, **options):
-            served.append((arguments, options))
-
-        def __enter__(self):
-            raise KeyboardInterrupt
-
-        def __exit__(self, *exception):
-            pass
-
-    monkeypatch.setattr(page, "serve", Served)
-    start("--host", "0.0.0.0", "--max-mb", 5, "--size", 28)
-    ((checkpoints, limits), options) = served[0]
-    assert checkpoints == [TINY]
-    assert limits == Limits(5, 120)
-    assert (options["host"], options["short_side"], options["browser"]) == ("0.0.0.0", 28, False)
-    assert "no password" in capsys.readouterr().err
-    start()
-    assert served[1][1]["host"] == "127.0.0.1"
-    assert "no password" not in capsys.readouterr().err
