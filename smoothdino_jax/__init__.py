@@ -8,34 +8,9 @@ stream = sd.Stream(model)                 # along a video
 depth = stream(frame)
 """
 
-from smoothdino_jax.models.adapters import Adapter, AdapterConfig
-from smoothdino_jax.models.dpt import DecoderConfig
-from smoothdino_jax.models.phase_correlation import Shift, grey, phase_correlation
-from smoothdino_jax.models.scene_cuts import SceneCuts
-from smoothdino_jax.models.smoothdino import SmoothDINO, SmoothDINOConfig
-from smoothdino_jax.models.state import State
-from smoothdino_jax.models.vit import EncoderConfig, Features
-from smoothdino_jax.stream import Stream
-from smoothdino_jax.weights import WeightsError, convert, load, save
+import lazy_loader
+
+# What is public stands in __init__.pyi, and is imported when first used: JAX takes seconds.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 __version__ = "0.1.0"
-
-__all__ = [
-    "Adapter",
-    "AdapterConfig",
-    "DecoderConfig",
-    "EncoderConfig",
-    "Features",
-    "SceneCuts",
-    "Shift",
-    "SmoothDINO",
-    "SmoothDINOConfig",
-    "State",
-    "Stream",
-    "WeightsError",
-    "convert",
-    "grey",
-    "load",
-    "phase_correlation",
-    "save",
-]

@@ -1,9 +1,10 @@
-"""Ctrl-C in a program whose threads compile and decode.
+"""Ctrl-C, and SIGTERM, in a program whose threads compile and decode.
 
 Python raises KeyboardInterrupt wherever the main thread happens to be. Within a callback or in compiled code it can get
 lost there, or come out as another exception: `never_lose` remembers it, `check` and `restored` raise it after all.
 """
 
+import _thread
 import contextlib
 import multiprocessing
 import os
@@ -14,32 +15,35 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
 
-EXIT_CODE = 130
-
-_asked = threading.Event()
+_received: list[int] = []  # signals that ask the program to end
 
 
 def never_lose() -> None:
-    """Has Ctrl-C remembered, for `check` and `restored`.
-
-    Where Python would only print and go on (JAX has the garbage collector call it, and an exception in such a callback
-    is ignored), it comes again a moment later.
-    """
+    """Has Ctrl-C and SIGTERM raise KeyboardInterrupt, and remembers them for `check` and `restored`."""
+    if threading.current_thread() is not threading.main_thread():
+        return
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if frame is not None and frame.f_code.co_name == "_xla_gc_callback":
-            threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
-            return
-        _asked.set()
+        _received.append(number)
         raise KeyboardInterrupt
 
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, handle)
+    def unraisable(ignored) -> None:
+        # In callbacks of the garbage collector (JAX has one) and finalizers, Python would only print and go on.
+        if isinstance(ignored.exc_value, KeyboardInterrupt) and _received:
+            again = threading.Timer(0.05, _thread.interrupt_main, [_received.pop()])
+            again.daemon = True
+            again.start()
+        else:
+            print_ignored(ignored)
+
+    signal.signal(signal.SIGINT, handle)
+    signal.signal(signal.SIGTERM, handle)
+    print_ignored, sys.unraisablehook = sys.unraisablehook, unraisable
 
 
 def check() -> None:
     """For loops over frames: raises the KeyboardInterrupt that was swallowed since, if any."""
-    if _asked.is_set():
+    if _received:
         raise KeyboardInterrupt
 
 
@@ -49,9 +53,14 @@ def restored() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if _asked.is_set():
+        if _received:
             raise KeyboardInterrupt from error
         raise
+
+
+def exit_code() -> int:
+    """Of an interrupted program, as shells have it: 128 and the signal's number; 130 for Ctrl-C."""
+    return 128 + (_received[0] if _received else signal.SIGINT)
 
 
 def stop(message: str = "") -> NoReturn:
@@ -62,4 +71,4 @@ def stop(message: str = "") -> NoReturn:
     if message:
         sys.stderr.write(f"\n{message}\n")  # a progress bar may have left its line unended
     sys.stderr.flush()
-    os._exit(EXIT_CODE)
+    os._exit(exit_code())

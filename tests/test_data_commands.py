@@ -165,7 +165,7 @@ def test_a_reader_that_goes_ends_the_command_quietly():
     read, write = os.pipe()
     os.close(read)
     with open(write, "wb") as gone:
-        command = [sys.executable, "-m", "smoothdino_jax.apps.cli", "data", "download", "--list"]
+        command = [sys.executable, "-m", "smoothdino_jax", "data", "download", "--list"]
         done = subprocess.run(command, stdout=gone, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (141, "")
 

@@ -1,12 +1,10 @@
 """Ctrl-C reaches the program wherever it strikes."""
 
 import contextlib
-import gc
 import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 from video_files import clip, write_video
@@ -15,28 +13,52 @@ from smoothdino_jax import interrupts
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")
 
-# `smoothdino video` with Ctrl-C while the model compiles, and something in the way that it takes.
-PROGRAM = """
+# Ctrl-C while the model compiles, and something in the way that it takes.
+COMPILING = """
 import os, signal, sys
-from smoothdino_jax.apps.cli import command
 from smoothdino_jax.stream import Stream
 def warm_up(self, size):
     try:
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.{name})
     except BaseException:
         {becomes}
 Stream.warm_up = warm_up
-command()
+"""
+# Ctrl-C while the garbage collector runs: what a callback raises is ignored.
+COLLECTING = """
+import gc, os, signal, time
+from smoothdino_jax.stream import Stream
+def callback(*_):
+    gc.callbacks.remove(callback)
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0)
+def warm_up(self, size):
+    gc.callbacks.append(callback)
+    gc.collect()
+    time.sleep(60)
+Stream.warm_up = warm_up
+"""
+# Ctrl-C while JAX is imported.
+IMPORTING = """
+import os, signal, sys
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "jax":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
 """
 
 
 @pytest.fixture(autouse=True)
 def handler():
-    before = signal.getsignal(signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    hook = sys.unraisablehook
     interrupts.never_lose()
     yield
-    signal.signal(signal.SIGINT, before)
-    interrupts._asked.clear()
+    sys.unraisablehook = hook
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    interrupts._received.clear()
 
 
 def ctrl_c():
@@ -69,25 +91,29 @@ def test_what_ctrl_c_became_is_a_keyboard_interrupt_again():
     assert isinstance(raised.value.__cause__, RuntimeError)
 
 
-def test_within_the_garbage_collector_it_comes_a_moment_later():
-    def _xla_gc_callback(*_):  # the name of JAX's
-        gc.callbacks.remove(_xla_gc_callback)
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0)  # the handler is called in here
-
-    gc.callbacks.append(_xla_gc_callback)
-    gc.collect()
-    with pytest.raises(KeyboardInterrupt):
-        time.sleep(10)
-
-
-@pytest.mark.parametrize("becomes", ["pass", "raise RuntimeError('compilation failed')"])
-def test_the_command_ends_by_it_whatever_became_of_it(tmp_path, becomes):
+def run(tmp_path, program):
     video = write_video(tmp_path / "in.mp4", clip(3))
-    arguments = ["video", video, "-o", tmp_path / "out.mp4", "--size", "28"]
-    program = [sys.executable, "-c", PROGRAM.format(becomes=becomes), *map(str, arguments)]
-    done = subprocess.run(program, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == interrupts.EXIT_CODE, done.stderr
+    program += "from smoothdino_jax.__main__ import command\ncommand()\n"
+    arguments = [sys.executable, "-c", program, "video", video, "-o", tmp_path / "out.mp4", "--size", "28"]
+    done = subprocess.run(list(map(str, arguments)), capture_output=True, text=True, timeout=120, check=False)
     assert "interrupted" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out.mp4").exists()
+    return done.returncode
+
+
+@pytest.mark.parametrize(
+    ("name", "becomes", "code"),
+    [
+        ("SIGINT", "pass", 130),
+        ("SIGINT", "raise RuntimeError('compilation failed')", 130),
+        ("SIGTERM", "raise", 143),
+    ],
+)
+def test_a_command_ends_by_it_whatever_became_of_it(tmp_path, name, becomes, code):
+    assert run(tmp_path, COMPILING.format(name=name, becomes=becomes)) == code
+
+
+@pytest.mark.parametrize("program", [COLLECTING, IMPORTING])
+def test_a_command_ends_by_it_wherever_it_comes(tmp_path, program):
+    assert run(tmp_path, program) == 130

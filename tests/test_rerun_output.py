@@ -5,7 +5,9 @@ import io
 import os
 import subprocess
 import sys
+import threading
 from typing import NamedTuple
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -243,6 +245,22 @@ def test_a_full_disk_is_noticed(tmp_path):
     output.close()
     assert output.whole == 0
     assert "\n" not in str(refused.value)
+
+
+def test_a_disk_that_fills_ends_it_though_rerun_would_wait_for_ever(tmp_path, monkeypatch):
+    output = open_rerun(tmp_path / "a.rrd")
+    unregistered, never = [], threading.Event()
+    broken = RuntimeError("Flush timed out - not all log messages were sent")
+    monkeypatch.setattr(output._recording, "flush", mock.Mock(side_effect=broken))
+    monkeypatch.setattr(output._recording, "disconnect", never.wait)
+    monkeypatch.setattr(output._rr, "unregister_shutdown", lambda: unregistered.append(True))
+    monkeypatch.setattr(rerun_output.shutil, "disk_usage", lambda folder: mock.Mock(free=0))
+    with pytest.raises(DataError, match=r"a\.rrd: logging to Rerun failed after 0 frames: No space left .*make room"):
+        for number, frame in enumerate(frames(20)):  # more than a group
+            output.write(frame, depths(number)[:1], number)
+    output.close()
+    assert unregistered
+    never.set()
 
 
 def test_as_many_depths_as_titles(tmp_path):

@@ -74,7 +74,18 @@ def test_a_source_that_breaks_leaves_what_was_before_it(tmp_path, checkpoint, ca
     whole = completed(tmp_path / "%06d.npy")
     assert whole > 0
     assert len(frames_of(tmp_path / "out.mp4")) == whole
-    assert f"the first {whole} frames are whole" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert f"; the first {whole} frames are whole in " in error
+    assert error.count("\n") == 1
+
+
+def test_resuming_what_is_finished_says_so_and_changes_nothing(tmp_path, video, checkpoint, capsys):
+    arguments = [video, "-o", tmp_path / "%06d.npy", "--checkpoint", checkpoint, "--size", 28]
+    assert run(*arguments) == 0
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.npy")}
+    assert run(*arguments, "--resume") == 0
+    assert "all 5 frames are there, nothing is left to do" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.npy")} == written
 
 
 def test_what_stops_it_closes_the_outputs(tmp_path, vanilla):
@@ -91,7 +102,7 @@ def test_what_stops_it_closes_the_outputs(tmp_path, vanilla):
 
 
 def started(arguments):
-    program = [sys.executable, "-m", "smoothdino_jax.apps.cli", *map(str, arguments)]
+    program = [sys.executable, "-m", "smoothdino_jax", *map(str, arguments)]
     return subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

@@ -64,7 +64,7 @@ def test_stdin_without_frames_or_without_their_size_is_refused(monkeypatch):
     for size in ((1, 4), (1_000_000, 1_000_000)):
         with pytest.raises(DataError, match=f"{size[0]}×{size[1]}: they need 2 pixels on each side, and 16384 at most"):
             open_video("-", raw_size=size)
-    with pytest.raises(DataError, match="stdin holds no frames"):
+    with pytest.raises(DataError, match="stdin holds no frames that can be decoded: nothing came through the pipe"):
         open_video("-", raw_size=SIZE)
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(DataError, match="no frames on stdin"):

@@ -5,7 +5,6 @@ import importlib.metadata
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 from smoothdino_jax import interrupts
 from smoothdino_jax.apps import convert, data, video
@@ -24,8 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments; None for the process's own.
 
     Returns:
-        The exit code: 0, 2 for input that can't be used (stderr says why), 130 when interrupted, 141 when who read
-        the output has gone (`| head`).
+        The exit code: 0, 2 for input that can't be used (stderr says why), 130 when interrupted (143 by SIGTERM), 141
+        when who read the output has gone (`| head`).
     """
     try:
         try:
@@ -35,15 +34,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
         return 141
-
-
-def command() -> NoReturn:
-    """Behind `smoothdino`: runs `main` and ends the process with its exit code, by Ctrl-C at once."""
-    interrupts.never_lose()
-    code = main()
-    if code == interrupts.EXIT_CODE:
-        interrupts.stop()
-    sys.exit(code)
 
 
 def _main(argv: Sequence[str] | None) -> int:
@@ -57,7 +47,7 @@ def _main(argv: Sequence[str] | None) -> int:
         return 2
     except KeyboardInterrupt:
         print(f"{command}: interrupted", file=sys.stderr)
-        return interrupts.EXIT_CODE
+        return interrupts.exit_code()
     return 0
 
 
@@ -74,7 +64,3 @@ def _parser() -> argparse.ArgumentParser:
     for command in _COMMANDS:
         command.add_parser(commands)
     return parser
-
-
-if __name__ == "__main__":
-    command()

@@ -17,9 +17,11 @@ can send usage data, not what logs; a viewer that is started here is told not to
 """
 
 import contextlib
+import errno
 import functools
 import math
 import os
+import shutil
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -37,6 +39,7 @@ _JPEG_QUALITY = 90
 _POINTS = 50_000  # per frame, at most: 800 kB with their colours
 _GROUP = 8  # frames
 _GROUP_BYTES = 16 * 2**20  # of an entity; more than that makes smaller groups
+_LITTLE = 2**20  # bytes: a disk with less is full
 _PATIENCE = 10.0  # seconds, for a viewer to take a frame
 
 
@@ -102,6 +105,7 @@ class RerunOutput:
 
     def __init__(self, recording, start: Callable, target: str, *, group, titles, depth_range, intrinsics):
         self.whole = self._logged = 0
+        self._failed, self._in_file = False, target.lower().endswith(".rrd")
         self._recording, self._start, self._target, self._group = recording, start, target, group
         self._titles, self._range, self._intrinsics = list(titles), depth_range, intrinsics
         self._rr = _rerun()
@@ -157,10 +161,13 @@ class RerunOutput:
                 with self._explained():
                     self._flush()
         finally:
-            # After a failed write it may wait for ever for a thread of Rerun's that has ended.
+            # After a failed write it may wait for ever for a thread of Rerun's that has ended, and so may what Rerun
+            # does at the program's exit.
             ending = threading.Thread(target=self._recording.disconnect, daemon=True)
             ending.start()
-            ending.join(_PATIENCE)
+            ending.join(1 if self._failed else _PATIENCE)
+            if ending.is_alive():
+                self._rr.unregister_shutdown()
 
     def _flush(self) -> None:
         self._recording.flush(timeout_sec=_PATIENCE)
@@ -172,8 +179,11 @@ class RerunOutput:
             yield
         except RuntimeError as error:  # which is all that Rerun's bindings raise
             reason = str(error).strip().partition("\n")[0]
-            after, self._logged = self.whole, self.whole  # so that closing does not try again
-            raise DataError(f"{self._target}: logging to Rerun failed after {after} frames: {reason}") from None
+            # Rerun often says only that something timed out.
+            if self._in_file and shutil.disk_usage(Path(self._target).parent).free < _LITTLE:
+                reason = f"{os.strerror(errno.ENOSPC)}; make room, then run it again"
+            self._failed, self._logged = True, self.whole  # so that closing does not try again
+            raise DataError(f"{self._target}: logging to Rerun failed after {self.whole} frames: {reason}") from None
 
     def _log(self, path: str, what, static=False) -> None:
         # Strict: otherwise what can't be logged is left out, with a warning.
@@ -212,10 +222,15 @@ class RerunOutput:
 
 
 def _rerun():
+    level = os.environ.get("RUST_LOG")
+    os.environ.setdefault("RUST_LOG", "off")  # its own lines beside ours; read once, at the import
     try:
         import rerun
     except ImportError:
         raise DataError("the Rerun output needs its SDK: pip install smoothdino-jax[rerun]") from None
+    finally:
+        if level is None:
+            del os.environ["RUST_LOG"]
     return rerun
 
 

@@ -36,7 +36,7 @@ class Done(NamedTuple):
     Attributes:
         frames: how many are whole in every output, with those of an earlier run that was resumed.
         cuts: numbers of the frames at which a scene cut was found.
-        rate: frames per second of this run, compiling left out; None for fewer than two.
+        rate: frames per second of this run, compiling left out; None for fewer than two, or none written.
     """
 
     frames: int
@@ -97,8 +97,13 @@ def depth_video(
             bar.update()
         if written is not None:
             written.result()
-        rate = (stream.frames - 1) / (time.perf_counter() - began) if stream.frames > 1 else None
-    return Done(min((output.whole for output in outputs), default=0), cuts, rate)
+        rate = (stream.frames - 1) / (time.perf_counter() - began) if written and stream.frames > 1 else None
+    return Done(_whole(outputs), cuts, rate)
+
+
+def _whole(outputs: Sequence[Output]) -> int:
+    """How many frames are whole in every output."""
+    return min((output.whole for output in outputs), default=0)
 
 
 def _write(outputs: Sequence[Output], frame: VideoFrame, depths: Sequence[np.ndarray], number: int, seen: dict) -> None:
@@ -165,6 +170,9 @@ def _run(args: argparse.Namespace) -> None:
     with contextlib.closing(_open(args, first - skip)) as video:
         if args.resume and video.live:
             raise DataError(f"--resume: {video.name} is live, what was there before can't be read again")
+        if first and video.length is not None and first >= video.length:
+            print(f"{_named(args)}: all {first} frames are there, nothing is left to do")
+            return
         size = working_size(video.size, usual_short_side(model) if args.size is None else args.size)
         stream = Stream(model, cuts=None if args.no_cuts else SceneCuts(), size=size, compare=args.compare)
         outputs = _open_outputs(args, model, video, first)
@@ -172,12 +180,16 @@ def _run(args: argparse.Namespace) -> None:
         try:
             with interrupts.restored():
                 done = depth_video(stream, video, outputs, first=first, skip=skip, limit=args.limit)
-        except (KeyboardInterrupt, DataError) as error:
-            if whole := min((output.whole for output in outputs), default=0):
+        except KeyboardInterrupt:
+            if whole := _whole(outputs):
                 goes_on = "" if video.live or args.input == "-" or args.rerun else " (--resume goes on)"
                 _say(f"stopped: the first {whole} frames are whole in {_named(args)}{goes_on}")
-            if isinstance(error, KeyboardInterrupt) and video.live:
+            if video.live:
                 return  # how a camera is stopped
+            raise
+        except DataError as error:
+            if whole := _whole(outputs):
+                raise DataError(f"{error}; the first {whole} frames are whole in {_named(args)}") from error
             raise
     _report(args, done)
 

@@ -52,7 +52,8 @@ def add_arguments(commands: argparse._SubParsersAction) -> argparse.ArgumentPars
         "input",
         metavar="IN",
         help="video file, folder or 'pattern' of images, number of a camera (0), rtsp:// or http:// address,\n"
-        "or - for raw RGB frames on standard input",
+        "or - for raw RGB frames on standard input. A file that was cut short is noticed, but in formats that\n"
+        "don't know their end (.ts, .mpg, raw .h264, .gif)",
     )
     parser.add_argument("-o", "--output", dest="outputs", metavar="OUT", action="append", default=[], help=_OUT)
     parser.add_argument("--raw", metavar="DIR", help="the same as -o DIR/%%06d.png")

@@ -157,7 +157,8 @@ class _Frames(Iterator[VideoFrame]):
         self.size = None
         self._first = self._read(wanted=True)
         if self._first is None:
-            raise DataError(f"{name} holds no frames that can be decoded: check that it plays")
+            advice = "nothing came through the pipe" if name == "stdin" else "check that it plays"
+            raise DataError(f"{name} holds no frames that can be decoded: {advice}")
 
     def __next__(self) -> VideoFrame:
         first, self._first = self._first, None

@@ -1,0 +1,24 @@
+"""Behind `smoothdino` and `python -m smoothdino_jax`."""
+
+import sys
+from typing import NoReturn
+
+from smoothdino_jax import interrupts
+
+
+def command() -> NoReturn:
+    """Runs the command line and ends the process with its exit code; by Ctrl-C at once, from the first moment on."""
+    interrupts.never_lose()
+    try:
+        with interrupts.restored():
+            from smoothdino_jax.apps.cli import main  # imports JAX, which takes seconds
+    except KeyboardInterrupt:
+        interrupts.stop("smoothdino: interrupted")
+    code = main()
+    if code == interrupts.exit_code():
+        interrupts.stop()
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    command()
