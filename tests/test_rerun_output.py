@@ -255,9 +255,13 @@ def test_a_disk_that_fills_ends_it_though_rerun_would_wait_for_ever(tmp_path, mo
     monkeypatch.setattr(output._recording, "disconnect", never.wait)
     monkeypatch.setattr(output._rr, "unregister_shutdown", lambda: unregistered.append(True))
     monkeypatch.setattr(rerun_output.shutil, "disk_usage", lambda folder: mock.Mock(free=0))
-    with pytest.raises(DataError, match=r"a\.rrd: logging to Rerun failed after 0 frames: No space left .*make room"):
-        for number, frame in enumerate(frames(20)):  # more than a group
+
+    def write_more_than_a_group():
+        for number, frame in enumerate(frames(20)):
             output.write(frame, depths(number)[:1], number)
+
+    with pytest.raises(DataError, match=r"a\.rrd: logging to Rerun failed after 0 frames: No space left .*make room"):
+        write_more_than_a_group()
     output.close()
     assert unregistered
     never.set()
