@@ -67,9 +67,9 @@ def memory_apart(name: str) -> dict:
 def measure_memory(build: Callable[[], dict], name: str) -> dict:
     """Peak memory of one contestant, in this process.
 
-    On a CPU, MiB of resident memory: `imports_mib` before anything is built, `peak_mib` over everything
-    including compiling and the first runs, `running_mib` over two more runs alone. On a GPU the device's peak
-    instead of the last two.
+    On a CPU, MiB of resident memory: `imports_mib` before anything is built, `peak_mib` over everything: imports,
+    compiling, the first runs and two more; `running_mib` over these two alone, None where the system can't tell. On a
+    GPU the device's peak instead of the last two.
     """
     if name in JAX_SIDE:
         import contestants
@@ -87,7 +87,8 @@ def measure_memory(build: Callable[[], dict], name: str) -> dict:
     resettable = _reset_peak()
     contestant.run()
     contestant.run()
-    running = _resident("VmHWM") if resettable else None
+    last = _resident("VmHWM")
+    peak, running = max(peak, last), last if resettable else None
     device = _device_peak(name)
     if device is not None:
         peak = running = device

@@ -1,6 +1,7 @@
 """Times the model's parts, its streaming step and its training step, against PyTorch where there is one.
 
-    python benchmarks/step.py --rounds 15 --json benchmarks/results/cpu.json
+    python benchmarks/step.py --rounds 15 --json benchmarks/results/step_cpu.json
+    python benchmarks/step.py --memory-only --json benchmarks/results/memory_cpu.json
 
 All contestants live in one process and are timed in turn, round after round, so that a machine that slows
 down does so for all of them; ratios are medians over rounds. Memory is measured before that, each
@@ -34,20 +35,34 @@ def main() -> None:
     if args.memory_of:
         print(json.dumps(measure_memory(lambda: build(args, (args.memory_of,)), args.memory_of)))
         return
+    if args.memory_only:
+        report = {"context": context(), "rows": [{"name": name, **measured_apart(name)} for name in names]}
+        print("\n".join(str(entry) for entry in report["rows"]))
+        write(args.json, report)
+        return
     memory = {}
     if not args.no_memory:
-        for name in names:
-            say(f"memory of {name}")
-            memory[name] = memory_apart(name)
+        memory = {name: measured_apart(name) for name in names}
     contestants = build(args, names)
     times = time_rounds(contestants, args.rounds)
     rows = [row(name, contestants[name], times[name], args.batch, memory.get(name, {})) for name in names]
     report = {"context": context(), "rows": rows, "ratios": compare(times), "milliseconds": times}
     print(markdown(report))
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(report, indent=1) + "\n")
-        say(f"wrote {args.json}")
+    write(args.json, report)
+
+
+def measured_apart(name: str) -> dict:
+    """Memory of a contestant, in a process of its own."""
+    say(f"memory of {name}")
+    return memory_apart(name)
+
+
+def write(path: Path | None, report: dict) -> None:
+    """Writes a report where a path was given."""
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(report, indent=1) + "\n")
+        say(f"wrote {path}")
 
 
 def parse() -> argparse.Namespace:
@@ -59,7 +74,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--threads", type=int, help="cores to use; all by default")
     parser.add_argument("--only", metavar="NAME,...", help=", ".join(JAX_SIDE + TORCH_SIDE))
-    parser.add_argument("--no-memory", action="store_true", help="skip the processes that measure memory")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--no-memory", action="store_true", help="skip the processes that measure memory")
+    which.add_argument("--memory-only", action="store_true", help="measure memory alone, and time nothing")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the report here as well")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)  # what this script asks of its own children
     args = parser.parse_args()

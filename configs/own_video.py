@@ -5,7 +5,8 @@ r"""Your own RGB-D frames: trains an adapter on a folder in any layout that the 
     smoothdino video VIDEO.mp4 -o depth.mp4 --checkpoint runs/own/model --compare
 
 FOLDER is a recording or a folder of recordings (docs/recordings.md), or TUM RGB-D, 7-Scenes or NYUv2 as they come;
-which of them is found out. A fifth of the frames, in blocks of 30, is held out, so a single recording needs 60 frames.
+which of them is found out. A fifth of the frames, in blocks of 30, is held out, so a single recording needs 60 frames
+to train on.
 
 What to change:
 

@@ -89,6 +89,8 @@ def default_config() -> ConfigDict:
     evaluation.warmup = 1
     evaluation.name = "adapter"  # the row of WORKDIR's own model
     evaluation.checkpoints = ""  # further rows: "name=folder,name=folder"
+    # Which of the compared models gets the rows of `ablations`, by its name; "" for the last with an adapter.
+    evaluation.ablated = ""
     evaluation.frames = 0  # to stream, about, warm-up included; 0 for all
     evaluation.measures = ("frame", "scale", "sharpness", "temporal")  # groups of metrics
     # Which readings count: between min_depth and max_depth (0 for no limit), metres, and within

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from smoothdino_jax.data import Augment, DataError, Split, make_clips, make_split, open_source
 from smoothdino_jax.data.feature_store import DTYPES
 from smoothdino_jax.data.frames import FrameSource
-from smoothdino_jax.data.splits import make_sides
+from smoothdino_jax.data.splits import NoTrainingClips, make_sides
 from smoothdino_jax.evaluation.evaluator import GROUPS
 from smoothdino_jax.losses import LOSSES
 from smoothdino_jax.models.adapters import AdapterConfig
@@ -97,16 +97,25 @@ def _check_feature_cache(config: ConfigDict) -> None:
         )
 
 
-def open_data(config: ConfigDict) -> tuple[FrameSource, Split]:
+def open_data(config: ConfigDict, *, training: bool = True) -> tuple[FrameSource, Split]:
     """The frames and their split into training and validation clips.
+
+    Args:
+        config: the experiment's.
+        training: False where nothing is trained: then a split without training clips will do.
 
     Raises:
         DataError, ValueError: from the source or the split.
     """
     source = open_source(config.data.source)
     clips = make_clips(source, config.data.clip_length, config.data.stride)
-    split = make_split(config.data.split, source, clips)
-    if config.data.step != 1:
+    try:
+        split = make_split(config.data.split, source, clips)
+    except NoTrainingClips as error:
+        if training:
+            raise
+        split = error.split
+    if training and config.data.step != 1:
         # Of training alone: validation clips are joined into streams, which a step would tear.
         spaced = make_clips(source, config.data.clip_length, config.data.stride, config.data.step)
         train = split.train[np.isin(split.train[:, 0], spaced[:, 0])]

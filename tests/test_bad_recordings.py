@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import cv2
@@ -77,6 +78,15 @@ def test_missing_and_empty_folders_are_refused(tmp_path, kitchen):
     assert_refuses(kitchen, kitchen, "has image and rgb")
     (kitchen / "rgb").rmdir()
     assert_refuses(kitchen, kitchen / "image", "nothing")
+
+
+def test_a_recording_without_depth_is_told_what_needs_it_and_what_does_not(kitchen):
+    shutil.rmtree(kitchen / "depth")
+    assert_refuses(
+        kitchen, kitchen / "depth", "Evaluation and training need the depth", f"`smoothdino video {kitchen / 'image'}`"
+    )
+    (kitchen / "image").rename(kitchen / "rgb")
+    assert_refuses(kitchen, f"`smoothdino video {kitchen / 'rgb'}`")
 
 
 def test_depth_of_another_format_is_refused(kitchen):

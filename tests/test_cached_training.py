@@ -12,7 +12,7 @@ from experiments import leaves, randomise, tiny_experiment
 from feature_clips import clips_of
 
 from smoothdino_jax import feature_cache, save, training
-from smoothdino_jax.data import Augment, training_batches
+from smoothdino_jax.data import Augment, DataError, training_batches
 from smoothdino_jax.data.feature_store import DTYPES
 from smoothdino_jax.experiment import check_config, open_data
 from smoothdino_jax.models.smoothdino import SmoothDINO
@@ -123,3 +123,14 @@ def test_a_step_spaces_training_clips_and_leaves_validation_whole():
     config.data.step = 0
     with pytest.raises(ValueError, match="step=0"):
         open_data(config)
+
+
+def test_evaluation_needs_no_training_clips_and_training_does(tmp_path):
+    config = tiny_experiment("")
+    config.data.split.validation_scenes = tuple(f"room_{k:06d}" for k in range(4))
+    with pytest.raises(DataError, match="no training clips"):
+        training.train_and_evaluate(config, tmp_path / "run")
+    source, split = open_data(config, training=False)
+    assert len(np.unique(split.validation)) == len(source) == 24
+    config.data.step = 100  # spaces training clips alone
+    assert open_data(config, training=False)[1].validation.shape == split.validation.shape

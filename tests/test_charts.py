@@ -112,6 +112,15 @@ class TestMseParts:
         (axes,) = mse_parts(given).axes
         assert texts(axes) == ["change", "in scale", "in the rest", "−40.0 %", "−35.0 %", "−5.0 %"]
 
+    def test_a_bar_much_longer_than_the_others_is_cut_and_told(self):
+        given = [row(name, mse, mse_ls_scaled=mse / 2) for name, mse in (("vanilla", 0.2), ("a", 0.1), ("bad", 9.0))]
+        (axes,) = mse_parts(given).axes
+        assert axes.get_xlim() == (0, pytest.approx(0.6))  # three times the median
+        assert [text.get_text() for text in axes.texts if "▸" in text.get_text()] == ["9 ▸"]
+        assert {text.xy[1] for text in axes.texts if "▸" in text.get_text()} == {2}
+        (axes,) = mse_parts(given[:2]).axes
+        assert not any("▸" in text for text in texts(axes))
+
     def test_without_parts_of_the_first_row_there_is_nothing_to_compare(self):
         (axes,) = mse_parts([row("vanilla", 0.2), row("adapter", 0.12, mse_ls_scaled=0.07)]).axes
         assert texts(axes) == []
@@ -149,6 +158,21 @@ class TestUsesThePast:
     def test_the_change_is_written_beside_the_bar(self):
         given = [row("vanilla", 0.2), row("adapter", 0.1, mse_change=-0.5, mse_change_ci=[-0.6, -0.4])]
         assert texts(uses_the_past(given).axes[0]) == ["−50.0 %", "[−60.0, −40.0]"]
+
+    def test_one_very_bad_model_does_not_stretch_the_axis(self):
+        given = [row(name, 0.1, mse_change=change) for name, change in (("a", -0.2), ("b", -0.15), ("bad", 12.0))]
+        given[1]["mse_change_ci"] = [-0.3, 0.9]
+        (axes,) = uses_the_past([row("vanilla", 0.2), *given]).axes
+        low, high = axes.get_xlim()
+        assert (low, high) == (pytest.approx(-31.5), pytest.approx(60))
+        marks = {text.xy[1]: text.get_text() for text in axes.texts if "▸" in text.get_text()}
+        assert marks == {2: "+1200 % ▸", 1: "▸"}
+
+    def test_models_that_are_all_bad_are_drawn_whole(self):
+        given = [row(name, 0.1, mse_change=change) for name, change in (("a", 9.0), ("b", 11.0), ("c", 12.0))]
+        (axes,) = uses_the_past([row("vanilla", 0.2), *given]).axes
+        assert axes.get_xlim()[1] > 1200
+        assert not any("▸" in text for text in texts(axes))
 
     def test_a_change_without_an_interval_is_drawn_alone(self):
         for ends in (None, [], [None, None], [float("nan"), 1.0]):

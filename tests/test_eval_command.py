@@ -17,6 +17,7 @@ from smoothdino_jax.data import DataError
 from smoothdino_jax.data.clips import resize_frame
 from smoothdino_jax.data.nyu_video import NYUVideo
 from smoothdino_jax.data.synthetic import SyntheticRooms
+from smoothdino_jax.evaluation.clip import Clip
 from smoothdino_jax.evaluation.predictors import ABLATIONS
 from smoothdino_jax.metrics import DEFINITIONS
 from smoothdino_jax.models.adapters import AdapterConfig
@@ -48,6 +49,9 @@ def test_evaluation_prints_a_table_and_writes_metrics_and_pictures(workdir, caps
         assert row["frames"] == 5
     printed = capsys.readouterr().out
     assert comparison_table(rows) in printed
+    clip = Clip.load(workdir / "eval/clip.npz")
+    assert clip.evaluated == {row["name"]: row["mse"] for row in rows}
+    assert clip.foreign(rows) == ""
     for kind in ("png", "mp4", "gif"):
         assert (workdir / f"eval/comparison.{kind}").stat().st_size > 1000
 
@@ -111,6 +115,52 @@ def test_ablations_and_averages_are_rows_of_their_own(workdir):
     assert [row["kind"] for row in rows.values()] == ["model"] * 2 + ["ablation"] * 5 + ["average"] * 12
     assert rows["mean2"]["mse"] != rows["vanilla"]["mse"] != rows["adapter/shuffled"]["mse"]
     assert all(rows[name]["ms_per_frame"] is None for name in ("mean2", "adapter/shuffled"))
+
+
+def test_ablations_are_of_the_model_that_is_named(workdir):
+    config = tiny_experiment("unused")
+    config.ablations, config.eval.ablated = True, "other"
+    config.eval.checkpoints = f"other={workdir.parent / 'other/model'}"
+    config.eval.measures = ("frame",)
+    config.eval.timing_frames = 1
+    config.eval.pictures = False
+    rows = {row["name"]: row for row in evaluate_workdir(config, workdir)}
+    ablations = [row for row in rows.values() if row["kind"] == "ablation"]
+    assert [row["name"] for row in ablations] == [f"other/{how}" for how in ABLATIONS]
+    # It sees the current frame alone: no past to miss.
+    assert [row["mse"] for row in ablations] == pytest.approx([rows["other"]["mse"]] * len(ABLATIONS))
+
+
+@pytest.mark.parametrize(("name", "why"), [("adaptor", "is not compared"), ("vanilla", "has no adapter")])
+def test_a_model_that_cannot_be_ablated_is_told_with_those_that_can(workdir, name, why):
+    config = tiny_experiment("unused")
+    config.ablations, config.eval.ablated = True, name
+    config.eval.checkpoints = f"other={workdir.parent / 'other/model'}"
+    with pytest.raises(ValueError, match=rf"eval\.ablated='{name}' {why}: .* other, adapter$"):
+        evaluate_workdir(config, workdir)
+    assert not (workdir / "eval").exists()
+
+
+def test_a_model_on_another_frozen_part_is_told(tiny_model, workdir, capsys):
+    randomise(tiny_model.decoder)
+    save(tiny_model, workdir.parent / "tuned/model")
+    config = tiny_experiment("unused")
+    config.eval.checkpoints = f"other={workdir.parent / 'other/model'},tuned={workdir.parent / 'tuned/model'}"
+    config.eval.measures = ("frame",)
+    config.eval.timing_frames = 1
+    config.eval.pictures = False
+    differs = {row["name"]: row["frozen_differs"] for row in evaluate_workdir(config, workdir)}
+    assert differs == {"vanilla": False, "other": False, "tuned": True, "adapter": False}
+    assert "\non another frozen model: tuned\n" in capsys.readouterr().out
+
+
+def test_frames_that_leave_nothing_to_train_on_are_evaluated(workdir):
+    config = tiny_experiment("unused")
+    config.data.split.validation_scenes = tuple(f"room_{k:06d}" for k in range(4))
+    config.eval.measures = ("frame",)
+    config.eval.timing_frames = 1
+    config.eval.pictures = False
+    assert evaluate_workdir(config, workdir)[0]["frames"] == 20  # all but the first of each scene
 
 
 def test_a_model_without_adapter_has_no_past_to_be_denied(tiny_model, tmp_path):

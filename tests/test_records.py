@@ -1,14 +1,18 @@
 """What is measured of frames, and what it comes to."""
 
 import csv
+import dataclasses
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from smoothdino_jax.data import DataError
 from smoothdino_jax.evaluation import Records, make_rows, plain
 from smoothdino_jax.evaluation.predictors import Average, Smoothed, Vanilla
+from smoothdino_jax.evaluation.rows import VERSION, check_version
 from smoothdino_jax.models.adapters import AdapterConfig
 
 NAN = float("nan")
@@ -59,10 +63,14 @@ def test_a_metric_that_some_frames_lack_is_averaged_over_the_others_and_counted(
 
 
 def test_one_prediction_that_is_not_finite_spoils_the_means_and_is_counted():
-    means = records(nonfinite=[0, 3, 0, 0, 0], mse=[1.0, NAN, 3.0, 6.0, NAN]).means("vanilla")
+    # At a pixel without truth, which leaves the frame's own MSE finite.
+    broken = records(nonfinite=[0, 3, 0, 0, 0])
+    means = broken.means("vanilla")
     assert means["nonfinite"] == 1
+    told = rows(broken)[0]["missing"]
     for name in ("mse", "mse_pixels", "scale_median", "scale_std", "flicker"):
         assert math.isnan(means[name]), name
+        assert told[name] == "1 frame(s) with NaN or infinite predictions"
 
 
 def test_a_broken_prediction_of_a_frame_without_truth_spoils_the_means_too():
@@ -113,6 +121,43 @@ def test_rows_say_why_a_metric_is_missing():
     broken = rows(records(nonfinite=[1, 0, 0, 0, 0]))[0]
     assert broken["missing"]["mse"] == "1 frame(s) with NaN or infinite predictions"
     assert broken["mse_ci"] is None
+
+
+def test_a_missing_spread_of_scales_is_told_by_its_own_cause():
+    def why(measured):
+        return rows(measured, resamples=0)[0]["missing"]
+
+    one_each = why(records(pixels=[10, 0, 20, 0, 0]))
+    assert one_each["scale_std"] == "no scene with two counted frames"
+    assert "flicker" in why(records(flicker=[NAN] * 5))
+    assert "scale_std" not in why(records(flicker=[NAN] * 5))
+    unscaled = why(records(scale_median=[1.0, NAN, 2.0, NAN, NAN]))
+    assert unscaled["scale_std"] == "no scene with two frames that have a scale"
+    assert "flicker" not in unscaled
+    images = dataclasses.replace(records(), single=True)
+    assert why(images)["scale_std"] == "single images, none follows another"
+
+
+def test_rows_tell_which_models_have_another_frozen_part():
+    assert [row["frozen_differs"] for row in rows(records())] == [False, False]
+    assert [row["frozen_differs"] for row in rows(records(), other_frozen=("a",))] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        ({"version": "x"}, r"of an unknown version, 'x'.*run eval\.py again"),
+        ({"version": 2.5}, "unknown version"),
+        ({"version": True}, "unknown version"),
+        ({}, "has no version"),
+        ({"version": VERSION - 1}, r"by an older eval\.py.*run eval\.py again"),
+        ({"version": VERSION + 1}, r"by a newer eval\.py.*update"),
+    ],
+)
+def test_another_version_of_rows_is_told(found, message):
+    with pytest.raises(DataError, match=rf"metrics\.json.*{message}"):
+        check_version(Path("metrics.json"), found)
+    check_version(Path("metrics.json"), {"version": VERSION})
 
 
 def test_no_intervals_are_made_of_one_scene_or_without_resamples():

@@ -8,7 +8,7 @@ import re
 import cv2
 import numpy as np
 import pytest
-from made_evaluation import write_workdir
+from made_evaluation import made_clip, write_workdir
 from matplotlib.colors import to_hex
 from report_page import Tags, page_of, rewrite, write_rows_alone
 
@@ -61,6 +61,7 @@ def test_the_page_has_every_part_and_is_small(whole):
     assert "Left out</h2>" not in page
     links = {a["href"][1:] for tag, a in Tags(page).found if tag == "a"}
     assert links <= ids
+    assert {"gaps", "cost", "scenes"} <= links
     assert whole.stat().st_size < 2e6
 
 
@@ -231,6 +232,9 @@ def test_a_name_is_never_markup(tmp_path):
         escaped = json.dumps(name) if file.endswith("json") else '"' + name.replace('"', '""') + '"'
         text = path.read_text().replace('"biases"', escaped).replace("biases,", escaped + ",")
         path.write_text(text)
+    clip = made_clip()
+    clip.predictions[name] = clip.predictions.pop("biases")
+    clip.save(tmp_path / "eval/clip.npz")
     run = json.loads((tmp_path / "eval/run.json").read_text())
     run["command"], run["data"]["source"] = "eval.py '</script><img src=x>'", "<b>bold</b>"
     (tmp_path / "eval/run.json").write_text(json.dumps(run))
@@ -244,3 +248,31 @@ def test_a_name_is_never_markup(tmp_path):
 
 def test_equal_evaluations_make_equal_pages(workdir):
     assert page_of(workdir) == page_of(workdir)
+
+
+def test_scale_over_time_is_that_of_the_scene_in_the_pictures(whole):
+    evaluation = read_evaluation(whole.parent)
+
+    def drawn(scene):
+        clip = dataclasses.replace(evaluation.clip, scene=scene)
+        made = drawings(dataclasses.replace(evaluation, clip=clip))
+        drawing = next(drawing for drawing in made if drawing.key == "scale_over_time")
+        return drawing.figure.axes[0].get_xlabel(), drawing.caption
+
+    label, caption = drawn("cellar")
+    assert label == "frame of cellar"
+    assert "along `cellar`, the scene of the pictures" in caption
+    label, caption = drawn("garden")  # that was not scored
+    assert label == "frame of attic"
+    assert "along the longest scene" in caption
+
+
+def test_the_features_caption_tells_how_much_changed(whole):
+    (drawing,) = [made for made in drawings(read_evaluation(whole.parent)) if made.key == "features"]
+    assert "from black for none to white for 100 %; the mean over these frames is 5" in drawing.caption
+
+
+def test_memory_is_said_to_be_planned(whole):
+    cost = whole.read_text().split('<section id="cost">')[1].split("</section>")[0]
+    assert "XLA’s plan [MiB]" in cost
+    assert "The memory is what the compiler, XLA, plans for a step; a process needs more." in cost

@@ -185,6 +185,23 @@ def test_the_page_fits_its_window_in_both_schemes(page, width, scheme):
     assert (paper > 600 > 200 > ink) if scheme == "light" else (paper < 200 < 600 < ink)
 
 
+def test_the_cost_table_fits_a_common_window(page):
+    page.set_viewport_size({"width": 1280, "height": 800})
+    frame = page.locator("#cost .scroll")
+    assert frame.evaluate("frame => frame.scrollWidth - frame.clientWidth") == 0
+    assert frame.evaluate("frame => frame.classList.contains('more')") is False
+
+
+def test_a_table_that_is_cut_off_fades_until_it_is_scrolled_to_its_end(page):
+    page.set_viewport_size({"width": 500, "height": 800})
+    frame = page.locator("#cost .scroll")
+    page.locator("#cost .scroll.more").wait_for()
+    assert frame.evaluate("frame => getComputedStyle(frame).maskImage").startswith("linear-gradient")
+    frame.evaluate("frame => frame.scrollLeft = frame.scrollWidth")
+    page.locator("#cost .scroll.more").wait_for(state="detached")
+    assert frame.evaluate("frame => getComputedStyle(frame).maskImage") == "none"
+
+
 def test_printing_unfolds_what_is_folded(page):
     assert page.locator("details[open]").count() == 0
     page.evaluate("dispatchEvent(new Event('beforeprint'))")

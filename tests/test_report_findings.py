@@ -3,7 +3,7 @@
 import pytest
 from made_evaluation import made_rows
 
-from smoothdino_jax.apps.report.findings import findings, gaps, headline, percent, warnings
+from smoothdino_jax.apps.report.findings import findings, headline, percent
 from smoothdino_jax.apps.report.tables import metric_tables
 from smoothdino_jax.metrics import DEFINITIONS
 
@@ -38,7 +38,8 @@ def test_changes_in_words(change, text):
 def test_the_headline_says_by_how_much_and_how_surely():
     adapter = row("adapter", 0.16, interval=[-0.25, -0.146])
     assert headline([VANILLA, adapter], adapter) == (
-        "The MSE of adapter is 20 % lower than vanilla’s on 100 frames of 30 scenes (95 % interval: 15 to 25 % lower)."
+        "The MSE of `adapter` is 20 % lower than `vanilla`’s on 100 frames of 30 scenes (95 % interval: 15 to 25 % "
+        "lower)."
     )
 
 
@@ -50,7 +51,7 @@ def test_a_change_that_may_be_chance_is_said_to():
     )
     alone = row("adapter", 0.19, scenes=1)
     assert headline([VANILLA, alone], alone).endswith(
-        "on 100 frames of 1 scene. There is no interval, so whether it is chance is not known."
+        "on 100 frames of 1 scene; there is no interval, so whether it is chance is not known."
     )
 
 
@@ -65,7 +66,7 @@ def test_a_change_that_may_be_chance_is_said_to():
 def test_no_change_is_neither_a_gain_nor_chance(interval, end):
     adapter = row("adapter", 0.2, interval=interval)
     told = headline([VANILLA, adapter], adapter)
-    assert told == f"The MSE of adapter is the same to 0.1 % as vanilla’s on 100 frames of 30 scenes{end}"
+    assert told == f"The MSE of `adapter` is the same to 0.1 % as `vanilla`’s on 100 frames of 30 scenes{end}"
 
 
 def test_single_images_are_no_frames_of_scenes():
@@ -76,7 +77,7 @@ def test_single_images_are_no_frames_of_scenes():
 def test_a_result_that_is_none_is_no_result():
     broken = row("adapter", None)
     assert headline([VANILLA, broken], broken).endswith("undefined, so there is no result.")
-    assert headline([VANILLA], None) == "Only vanilla was evaluated: there is nothing to compare it with."
+    assert headline([VANILLA], None) == "Only `vanilla` was evaluated: there is nothing to compare it with."
     assert findings([VANILLA, broken], broken, DEFINITIONS) == []
 
 
@@ -84,17 +85,25 @@ def test_what_ablations_leave_of_the_gain_is_told():
     adapter = row("adapter", 0.16, interval=[-0.25, -0.1])
     rows = [VANILLA, adapter, row("adapter/current", 0.161, "ablation")]
     assert findings(rows, adapter, DEFINITIONS)[0] == (
-        "As far as measured, it does not use the past: 98 % of the gain remains with the current frame in place of the "
-        "past."
+        "98 % of the gain remains with the current frame in place of the past."
     )
+
+
+def test_the_verdict_on_the_past_is_the_headlines_second_sentence():
+    for interval, end in (([-0.25, -0.1], "lower)."), (None, "not known.")):
+        adapter = row("adapter", 0.16, interval=interval)
+        rows = [VANILLA, adapter]
+        assert headline(rows, adapter).endswith(end)
+        rows += [row(f"adapter/{what}", 0.1601, "ablation") for what in ("shuffled", "current", "first_frame")]
+        assert headline(rows, adapter).endswith(f"{end} It does not use the past.")
 
 
 def test_the_best_average_is_the_one_to_beat():
     adapter = row("adapter", 0.19)
     rows = [VANILLA, adapter, row("mean2", 0.195, "average"), row("mean3_aligned", 0.152, "average")]
     assert findings(rows, adapter, DEFINITIONS)[0] == (
-        "The MSE of adapter (0.1900 m²) is 25 % higher than that of mean3_aligned, the best of 2 averages over time "
-        "(0.1520 m²); no interval."
+        "The MSE of `adapter` (0.1900 m²) is 25 % higher than that of `mean3_aligned`, the best of 2 averages over "
+        "time (0.1520 m²); no interval."
     )
 
 
@@ -105,8 +114,8 @@ def test_a_difference_between_two_rows_has_its_own_interval():
     twin = row("twin", 0.16)
     told = findings([VANILLA, adapter, twin], adapter, DEFINITIONS, lambda name, against: (0.0, 0.0))[0]
     assert told == (
-        "The MSE of adapter (0.1600 m²) is the same to 0.1 % as that of twin (0.1600 m²), and so it is at both ends of "
-        "the interval."
+        "The MSE of `adapter` (0.1600 m²) is the same to 0.1 % as that of `twin` (0.1600 m²), and so it is at both "
+        "ends of the interval."
     )
 
 
@@ -115,18 +124,26 @@ def test_what_got_worse_is_named():
     adapter = row("adapter", 0.16, flicker=0.01, delta1=0.9, edge_f1=0.45)
     told = findings([better, adapter], adapter, DEFINITIONS)
     assert told == [
-        "Of 4 metrics that differ from vanilla’s, 3 are better in the mean (no intervals); worse: edge F1 10 % lower."
+        "Of 4 metrics that differ from `vanilla`’s, 3 are better in the mean (no intervals); worse: edge F1 10 % lower."
     ]
 
 
 @pytest.mark.parametrize(
     ("mse", "delta1", "text"),
     [
-        (0.16, 0.8, "The one metric that differs from vanilla’s is better in the mean (no interval)."),
-        (0.25, 0.8, "The one metric that differs from vanilla’s is worse in the mean (no interval): MSE 25 % higher."),
-        (0.16, 0.9, "All 2 metrics that differ from vanilla’s are better in the mean (no intervals)."),
-        (0.16, 0.4, "Of 2 metrics that differ from vanilla’s, 1 is better in the mean (no intervals); worse: δ1 50 % "),
-        (0.25, 0.4, "Of 2 metrics that differ from vanilla’s, none is better in the mean (no intervals); worse: MSE"),
+        (0.16, 0.8, "The one metric that differs from `vanilla`’s is better in the mean (no interval)."),
+        (
+            0.25,
+            0.8,
+            "The one metric that differs from `vanilla`’s is worse in the mean (no interval): MSE 25 % higher.",
+        ),
+        (0.16, 0.9, "All 2 metrics that differ from `vanilla`’s are better in the mean (no intervals)."),
+        (
+            0.16,
+            0.4,
+            "Of 2 metrics that differ from `vanilla`’s, 1 is better in the mean (no intervals); worse: δ1 50 % ",
+        ),
+        (0.25, 0.4, "Of 2 metrics that differ from `vanilla`’s, none is better in the mean (no intervals); worse: MSE"),
     ],
 )
 def test_metrics_are_counted_in_words_that_fit_their_number(mse, delta1, text):
@@ -139,7 +156,7 @@ def test_means_over_different_frames_are_not_compared():
     first = VANILLA | {"flicker": 0.02, "edge_f1": 0.5, "delta1": 0.8, "counts": {"edge_f1": 90, "flicker": 98}}
     adapter = row("adapter", 0.16, edge_f1=0.7, flicker=0.01, delta1=None, counts={"edge_f1": 80, "flicker": 98})
     assert findings([first, adapter], adapter, DEFINITIONS) == [
-        "All 2 metrics that differ from vanilla’s are better in the mean (no intervals). Undefined for adapter: "
+        "All 2 metrics that differ from `vanilla`’s are better in the mean (no intervals). Undefined for `adapter`: "
         f"{DEFINITIONS['delta1'].label}. Not compared, as the two rows have it on different numbers of frames: edge F1."
     ]
 
@@ -148,33 +165,6 @@ def test_a_metric_that_was_0_has_no_relative_change():
     adapter = row("adapter", 0.2, flicker=0.01)
     told = findings([VANILLA | {"flicker": 0.0}, adapter], adapter, DEFINITIONS)[0]
     assert told.endswith("is worse in the mean (no interval): flicker 0.01 instead of 0.")
-
-
-def test_frames_that_do_not_count_are_counted():
-    rows = [VANILLA | {"empty": 4}, row("adapter", None, empty=4, nonfinite=2, interval=None)]
-    assert warnings(rows) == [
-        "Left out, because the truth has no reading: 4 of 104 frames.",
-        "adapter: the prediction of 2 frames has pixels that are NaN or infinite. Means over its frames are undefined.",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("unit", "units", "told"),
-    [
-        ("scene", 5, ["The intervals are over 5 scenes: with so few, they are likely too narrow."]),
-        ("image", 19, ["The intervals are over 19 images: with so few, they are likely too narrow."]),
-        ("image", 654, []),  # of one scene, as far as their folder says
-    ],
-)
-def test_intervals_over_few_scenes_or_images_are_warned_of(unit, units, told):
-    over = {"unit": unit, "units": units, "scenes": 1 if unit == "image" else units}
-    assert warnings([VANILLA | over, row("adapter", 0.1, interval=[-0.6, -0.4]) | over]) == told
-    assert warnings([VANILLA | over, row("adapter", 0.1) | over]) == []
-
-
-def test_metrics_that_are_missing_come_with_the_reason():
-    rows = [VANILLA | {"missing": {"tae_zbuffer": "no poses", "opw_nvds": "no poses"}, "counts": {"flicker": 98}}]
-    assert gaps(rows) == ["tae_zbuffer, opw_nvds: no poses", "flicker: on 98 of 100 frames alone"]
 
 
 def test_the_best_of_a_column_is_marked_by_what_it_reads():

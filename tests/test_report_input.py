@@ -1,9 +1,13 @@
 """What a report reads and where it goes: missing and broken parts are named, nobody's file is replaced."""
 
+import dataclasses
+import io
 import json
 import re
 
+import numpy as np
 import pytest
+from made_evaluation import made_clip
 from report_page import Tags, page_of, rewrite, write_rows_alone
 
 from smoothdino_jax.apps.cli import main
@@ -25,7 +29,7 @@ def test_parts_that_are_missing_are_said_to_be(workdir):
         assert f"<li>{name} is missing: " in page
     tags = Tags(page)
     assert not {"player", "scenes", "figure-metric_by_scene"} & {a.get("id") for _, a in tags.found}
-    assert "42 % lower than vanilla’s" in page
+    assert "42 % lower than <code>vanilla</code>’s" in page
 
 
 @pytest.mark.parametrize(
@@ -34,7 +38,7 @@ def test_parts_that_are_missing_are_said_to_be(workdir):
         ("{", "can't be read as JSON"),
         ("[]", "has no rows"),
         ('{"mse": 1}', "holds no list of rows"),
-        ('[{"name": "vanilla", "mse": 0.2}]', r"without a version, by an older eval.py.*run eval.py again"),
+        ('[{"name": "vanilla", "mse": 0.2}]', r"has no version; this smoothdino-jax reads version.*run eval.py again"),
         ('[{"version": 1}]', "in version 1, by an older eval.py"),
         ('[{"version": 99}]', "by a newer eval.py.*update smoothdino-jax"),
         ('[{"version": 2, "name": "vanilla", "mse": 0.2}]', "vanilla lacks kind, what, model"),
@@ -74,9 +78,39 @@ def test_a_workdir_without_an_evaluation_says_what_to_run(workdir, tmp_path):
 
 
 def test_a_broken_clip_is_not_an_absent_one(workdir):
-    (workdir / "eval/clip.npz").write_bytes(b"PK")
-    with pytest.raises(DataError, match=r"clip\.npz can't be read"):
+    path = workdir / "eval/clip.npz"
+    whole = io.BytesIO()
+    np.savez(whole, version=np.array({"an": "object"}, object))
+    for data in (b"", b"PK", b"no archive\n" * 99, whole.getvalue()):
+        path.write_bytes(data)
+        with pytest.raises(DataError) as caught:
+            make_report(workdir, workdir / "report.html")
+        assert str(caught.value) == f"{path} is no archive of arrays: run eval.py again"
+    np.savez(path, scene=np.array("attic"))
+    with pytest.raises(DataError, match="another version"):
         make_report(workdir, workdir / "report.html")
+
+
+@pytest.mark.parametrize(
+    ("rows", "remark"),
+    [
+        (("vanilla", "adapter", "mine"), "it shows mine, which the evaluation has no row of"),
+        (("vanilla", "biases"), "it lacks the row <code>adapter</code>"),
+        (("adapter",), "it lacks the row <code>vanilla</code>"),
+    ],
+)
+def test_a_clip_of_other_rows_is_left_out(workdir, rows, remark):
+    clip = made_clip(("vanilla",))
+    shown = dict.fromkeys(rows, clip.predictions["vanilla"])
+    dataclasses.replace(clip, predictions=shown).save(workdir / "eval/clip.npz")
+    page = page_of(workdir)
+    assert f"eval/clip.npz is of another evaluation, so there are no pictures and no player: {remark} (run" in page
+    assert not {"player", "figure-comparison"} & {a.get("id") for _, a in Tags(page).found}
+
+
+def test_a_clip_of_the_rows_is_shown(workdir):
+    made_clip(("vanilla", "adapter"), features=False).save(workdir / "eval/clip.npz")
+    assert {"player", "figure-comparison"} <= {a.get("id") for _, a in Tags(page_of(workdir)).found}
 
 
 def test_the_torn_last_line_of_a_log_is_ignored(workdir):

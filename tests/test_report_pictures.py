@@ -11,6 +11,8 @@ from matplotlib.quiver import Quiver
 
 from smoothdino_jax.apps.figures import NO_READING, colour
 from smoothdino_jax.apps.report.pictures import (
+    change_range,
+    colour_change,
     comparison,
     depth_range,
     error_range,
@@ -174,13 +176,25 @@ class TestFeaturePictures:
     def test_stand_under_the_image_of_their_frame(self, clip):
         figure = feature_pictures(clip)
         for column, frame in enumerate((0, 2, 5)):
-            expected = clip.image[frame], clip.features.before[column], clip.features.after[column]
+            difference = np.full((6, 8), np.abs(255 - 2.0 * clip.features.before[column]).mean(-1) / 255)
+            expected = [clip.image[frame], clip.features.before[column], clip.features.after[column]]
+            expected.append(colour(difference, (0, 1), "magma", np.full((6, 8), True)))
             for axes, picture in zip(pictures(figure)[column::3], expected, strict=True):
                 np.testing.assert_array_equal(pixels(axes), picture)
-        assert len(pictures(figure)) == 9
+        assert len(pictures(figure)) == 12
         assert [axes.get_title() for axes in pictures(figure)[:3]] == ["frame 0", "frame 2", "frame 5"]
         assert pictures(figure)[3].get_ylabel() == "level 4, before"
         rendered(figure)
+
+    def test_the_difference_is_a_number_and_its_colours_end_where_most_of_it_does(self, clip):
+        before = np.full_like(clip.features.before, 100)
+        after = before.copy()
+        after[0, :, :, 0] += 9  # of 255, in one channel of three: 1.2 %
+        moved = dataclasses.replace(clip, features=dataclasses.replace(clip.features, before=before, after=after))
+        shown = pictures(feature_pictures(moved))[9:]
+        assert [axes.texts[0].get_text() for axes in shown] == ["mean 1.2 %", "mean 0 %", "mean 0 %"]
+        assert change_range(colour_change(moved.features)) == 0.02
+        assert (pixels(shown[1]) == colour(np.zeros((6, 8)), (0, 1), "magma", np.full((6, 8), True))).all()
 
     def test_no_adapter_no_figure(self):
         assert feature_pictures(made_clip(features=False)) is None

@@ -19,6 +19,7 @@ from smoothdino_jax.data import (
     make_split,
     open_source,
 )
+from smoothdino_jax.data.splits import NoTrainingClips
 
 
 @pytest.fixture
@@ -194,6 +195,15 @@ def test_blocks_that_leave_a_side_empty_are_told_by_their_flag(how):
         assert word in str(caught.value)
     with pytest.raises(DataError, match=r"several times a clip's 6 frame\(s\) \(--config\.data\.split\.block\)"):
         how(source, make_clips(source, 6), block=5)
+
+
+def test_what_leaves_nothing_to_train_on_still_has_its_validation_side():
+    source = Scenes(hall=30)
+    clips = make_clips(source, 2)
+    with pytest.raises(NoTrainingClips, match=r"no training clips.*eval\.py") as caught:
+        by_blocks(source, clips, block=30)
+    assert rows(caught.value.split.validation) == rows(clips)
+    assert not len(caught.value.split.train)
 
 
 def test_a_config_names_its_source(tmp_path):

@@ -196,6 +196,17 @@ def test_one_error_names_every_tensor_that_does_not_fit(saved):
     assert "1 misshapen: decoder.head3.bias is (3,), expected (1,)" in message
 
 
+def test_many_tensors_that_do_not_fit_are_counted_and_the_first_named(saved):
+    edit_config(saved, lambda fields: fields["model"]["adapter"].update(hidden=24))
+    with pytest.raises(WeightsError) as caught:
+        load(saved)
+    message = str(caught.value)
+    assert "24 misshapen: adapter.levels.0.conv_hidden.bias is (16,), expected (24,), adapter" in message
+    assert ", and 21 more. config.json says otherwise in adapter.hidden (24, by the tensors 16)" in message
+    assert message.count("expected") == 3
+    assert len(message) < 600
+
+
 @pytest.mark.parametrize("left", [0, 5, 3000, -1])
 def test_a_truncated_file_is_told_so(saved, left):
     file = saved / "model.safetensors"

@@ -15,7 +15,17 @@ from smoothdino_jax.apps.figures import Comparison
 from smoothdino_jax.apps.gif import write_gif
 from smoothdino_jax.apps.video_writer import VideoWriter
 from smoothdino_jax.data import ClipSource, DataError
-from smoothdino_jax.evaluation import Lanes, add_costs, capture, make_rows, measure, plain, share_frozen, streams
+from smoothdino_jax.evaluation import (
+    Lanes,
+    add_costs,
+    capture,
+    make_rows,
+    measure,
+    other_frozen,
+    plain,
+    share_frozen,
+    streams,
+)
 from smoothdino_jax.evaluation.bootstrap import FEW
 from smoothdino_jax.evaluation.clip import Clip
 from smoothdino_jax.evaluation.cost import device_peak_mib, latency, parameters
@@ -52,7 +62,7 @@ def evaluate_workdir(config: ConfigDict, workdir: Path) -> list[dict]:
     check_config(config)
     protocol = _protocol(config)
     checkpoints = _checkpoints(config.eval.checkpoints)
-    source, split = open_data(config)
+    source, split = open_data(config, training=False)
     frames = ClipSource(source, split.validation, working_size(config), config.data.cache_bytes)
     models, folders = _models(config, workdir, checkpoints)
     predictors = _predictors(config, models)
@@ -75,7 +85,14 @@ def evaluate_workdir(config: ConfigDict, workdir: Path) -> list[dict]:
         models, predictors, lanes, groups=tuple(config.eval.measures), protocol=protocol, progress="evaluating"
     )
     adapters = {name: model.config.adapter for name, model in models.items()}
-    rows = make_rows(records, predictors, folders, adapters=adapters, resamples=config.eval.resamples)
+    rows = make_rows(
+        records,
+        predictors,
+        folders,
+        adapters=adapters,
+        resamples=config.eval.resamples,
+        other_frozen=other_frozen(models),
+    )
     # What took long first.
     folder = workdir / config.eval.folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -99,6 +116,7 @@ def evaluate_workdir(config: ConfigDict, workdir: Path) -> list[dict]:
     if config.eval.pictures:
         own = config.eval.name if config.eval.name in models else list(models)[-1]
         clip = capture({name: models[name] for name in dict.fromkeys([next(iter(models)), own])}, frames, shown)
+        clip = dataclasses.replace(clip, evaluated={row["name"]: row["mse"] for row in rows})
         clip.save(folder / "clip.npz")
         _draw(clip, folder)
         written += _PICTURES
@@ -155,11 +173,17 @@ def _predictors(config: ConfigDict, models: dict[str, SmoothDINO]) -> dict[str, 
     predictors: dict[str, Predictor] = {
         name: Vanilla(name) if model.adapter is None else Smoothed(name) for name, model in models.items()
     }
+    smoothed = [name for name, predictor in predictors.items() if isinstance(predictor, Smoothed)]
+    if config.eval.ablated and config.eval.ablated not in smoothed:
+        why = "has no adapter" if config.eval.ablated in predictors else "is not compared"
+        raise ValueError(
+            f"eval.ablated={config.eval.ablated!r} {why}: models with an adapter are {', '.join(smoothed) or 'none'}"
+        )
     if config.ablations:
-        smoothed = [name for name, predictor in predictors.items() if isinstance(predictor, Smoothed)]
         if not smoothed:
             raise ValueError("--config.ablations: none of the models has an adapter to be denied its past")
-        more: dict[str, Predictor] = {f"{smoothed[-1]}/{how}": Smoothed(smoothed[-1], how) for how in ABLATIONS}
+        ablated = config.eval.ablated or smoothed[-1]
+        more: dict[str, Predictor] = {f"{ablated}/{how}": Smoothed(ablated, how) for how in ABLATIONS}
         more |= averages(next(iter(models)))
         if taken := predictors.keys() & more.keys():
             raise ValueError(f"eval.checkpoints: the name {taken.pop()!r} is that of an average: choose another")
@@ -175,6 +199,8 @@ def _print_remarks(rows: list[dict]) -> None:
     for row in rows:
         if row["nonfinite"]:
             print(f"\n{row['name']}: {row['nonfinite']} frame(s) with NaN or infinite predictions, so it has no means")
+    if others := [row["name"] for row in rows if row.get("frozen_differs")]:
+        print(f"\non another frozen model: {', '.join(others)}")
     reasons: dict[str, list[str]] = {}
     for metric, why in first["missing"].items():
         reasons.setdefault(why, []).append(metric)

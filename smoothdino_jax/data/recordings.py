@@ -21,6 +21,7 @@ docs/recordings.md has code that writes such a folder.
 import io
 import os
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -47,6 +48,7 @@ from smoothdino_jax.data.listing import (
     warn_of,
 )
 from smoothdino_jax.data.recording_meta import Meta, check_centre, read_meta
+from smoothdino_jax.data.recording_times import read_timestamps
 from smoothdino_jax.data.scene_names import some
 from smoothdino_jax.data.trajectories import read_pose
 
@@ -163,6 +165,11 @@ def _list_recording(folder: Path, skip: bool, problems: list[str]) -> tuple[Meta
         what = f"has {' and '.join(found)}" if found else "has no folder of images"
         raise DataError(f"{folder} {what}: expected one folder of images, called {' or '.join(_IMAGE_FOLDERS)}.")
     images = _files_by_stem(folder / found[0], _IMAGE_FILES)
+    if not (folder / "depth").is_dir():
+        raise DataError(
+            f"{folder / 'depth'}: no such folder. Evaluation and training need the depth of every image; "
+            f"`smoothdino video {shlex.quote(str(folder / found[0]))}` takes images alone."
+        )
     depths = _files_by_stem(folder / "depth", _DEPTH_FILES)
     _check_depth_files(folder, depths, meta)
     everywhere = sorted(images | depths, key=_natural)
@@ -190,7 +197,7 @@ def _list_recording(folder: Path, skip: bool, problems: list[str]) -> tuple[Meta
 
 def _gaps(folder: Path, stems: Sequence[str], indices: np.ndarray) -> list[int]:
     """The k whose frame does not follow frame k-1, by time or by number."""
-    times = _read_timestamps(folder / "timestamps.txt", stems)
+    times = read_timestamps(folder / "timestamps.txt", stems)
     if times is not None:
         steps = np.diff(times)
         return [int(k) + 1 for k in np.flatnonzero(steps > _PAUSE * np.median(steps))]
@@ -206,8 +213,6 @@ def _gaps(folder: Path, stems: Sequence[str], indices: np.ndarray) -> list[int]:
 
 
 def _files_by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, str]:
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder. A recording has image/, depth/ and meta.json.")
     names = entry_names(folder)
     files = {}
     for name in names:
@@ -241,38 +246,6 @@ def _natural(stem: str) -> tuple:
     """A sorting key by which frame10 comes after frame9."""
     parts = re.split(r"([0-9]+)", stem)  # text and digits in turn
     return [int(part) if k % 2 else part for k, part in enumerate(parts)], stem
-
-
-def _read_timestamps(path: Path, stems: Sequence[str]) -> np.ndarray | None:
-    """The time of each frame, `(N,)`; None if there is no such file."""
-    if not path.is_file():
-        return None
-    times, lines = {}, {}
-    for number, line in enumerate(file_bytes(path).decode(errors="replace").splitlines(), 1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        stem, *text = line.strip().rsplit(None, 1)
-        try:
-            time = float(*text)
-        except ValueError:
-            time = np.nan
-        if not text or not np.isfinite(time):
-            raise DataError(f"{path}, line {number}: {line.strip()!r} is not a frame's stem and its time in seconds.")
-        if stem in times:
-            raise DataError(f"{path}, line {number}: {stem} has a time in line {lines[stem]} already.")
-        times[stem], lines[stem] = time, number
-    if untimed := [stem for stem in stems if stem not in times]:
-        raise DataError(
-            f"{path}: {len(untimed)} of {len(stems)} frames have no time; the first lacks a line "
-            f'"{untimed[0]} SECONDS".'
-        )
-    found = np.array([times[stem] for stem in stems])
-    for k in np.flatnonzero(np.diff(found) <= 0)[:1] + 1:
-        raise DataError(
-            f"{path}, line {lines[stems[k]]}: frame {stems[k]} is at {found[k]:.6f} s, not after the frame before it, "
-            f"{stems[k - 1]}, at {found[k - 1]:.6f} s: times must rise from frame to frame."
-        )
-    return found
 
 
 def _read_poses(folder: Path, stems: Sequence[str], skip: bool, problems: list[str]) -> list[np.ndarray | None]:

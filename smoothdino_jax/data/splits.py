@@ -31,6 +31,18 @@ class Split(NamedTuple):
     leaking: float
 
 
+class NoTrainingClips(DataError):
+    """A split that leaves nothing to train on, which does for evaluation.
+
+    Attributes:
+        split: with an empty `train`.
+    """
+
+    def __init__(self, message: str, split: Split):
+        super().__init__(message)
+        self.split = split
+
+
 def by_scene(source: FrameSource, clips: np.ndarray, validation_scenes: Sequence[str]) -> Split:
     """Whole scenes for validation. No frame leaks; see that no room does.
 
@@ -195,11 +207,17 @@ def at_random(source: FrameSource, clips: np.ndarray, fraction: float = 0.2, see
 
 
 def make_sides(source: FrameSource, train: np.ndarray, validation: np.ndarray, hint: str) -> Split:
-    """A split of these clips, with its share of leaking frames; DataError, ending in `hint`, for an empty side."""
-    for side, clips in (("training", train), ("validation", validation)):
-        if not len(clips):
-            all_of_it = " To evaluate on all frames: data.split.how=everything." if side == "training" else ""
-            raise DataError(f"the split leaves no {side} clips: {hint}.{all_of_it}")
+    """A split of these clips, with its share of leaking frames.
+
+    Raises:
+        NoTrainingClips: nothing to train on; the message ends in `hint`.
+        DataError: nothing to validate on; likewise.
+    """
+    if not len(validation):
+        raise DataError(f"the split leaves no validation clips: {hint}.")
+    if not len(train):
+        message = f"the split leaves no training clips: {hint}. To evaluate alone, as eval.py does, it needs none."
+        raise NoTrainingClips(message, Split(train, validation, 0.0))
     used = np.zeros(len(source), bool)
     used[train] = True
     leaking = _dilate(source, used, 1)[np.unique(validation)].mean()

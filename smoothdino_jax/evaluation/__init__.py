@@ -1,7 +1,7 @@
 """Evaluation: scenes streamed in order through one compiled step, all models side by side."""
 
 from smoothdino_jax.evaluation.capture import capture
-from smoothdino_jax.evaluation.evaluator import evaluate, measure, share_frozen
+from smoothdino_jax.evaluation.evaluator import evaluate, measure, other_frozen, share_frozen
 from smoothdino_jax.evaluation.lanes import Lanes, streams
 from smoothdino_jax.evaluation.records import Records
 from smoothdino_jax.evaluation.rows import add_costs, make_rows, plain
@@ -14,6 +14,7 @@ __all__ = [
     "evaluate",
     "make_rows",
     "measure",
+    "other_frozen",
     "plain",
     "share_frozen",
     "streams",

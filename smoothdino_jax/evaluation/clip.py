@@ -4,7 +4,9 @@
 """
 
 import dataclasses
+import math
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +51,7 @@ class Clip:
         shift: `(N, 3)`: dx and dy in pixels of `image`, and the response; NaN where there is none (a stream's first
             frame, or no model with an adapter).
         features: NCUT pictures; None where no model has an adapter.
+        evaluated: row name -> MSE, of all rows of the evaluation that the clip is of; empty where unknown.
     """
 
     scene: str
@@ -58,6 +61,25 @@ class Clip:
     predictions: dict[str, Float[np.ndarray, "n h w"]]
     shift: Float[np.ndarray, "n 3"]
     features: FeaturePictures | None = None
+    evaluated: dict[str, float | None] = dataclasses.field(default_factory=dict)
+
+    def foreign(self, rows: Sequence[dict]) -> str:
+        """Why this clip is not of the evaluation with these rows; "" where nothing says so.
+
+        Args:
+            rows: of `metrics.json`.
+        """
+        errors = {row["name"]: row["mse"] for row in rows}
+        if others := [name for name in self.predictions if name not in errors]:
+            return f"it shows {', '.join(others)}, which the evaluation has no row of"
+        if not self.evaluated:  # written before clips said what they are of
+            return ""
+        if self.evaluated.keys() != errors.keys():
+            return f"it is of an evaluation with the rows {', '.join(self.evaluated)}"
+        for name, error in self.evaluated.items():
+            if not _equal(error, errors[name]):
+                return f"it is of an evaluation in which the MSE of {name} is {error}, not {errors[name]}"
+        return ""
 
     def save(self, path: Path) -> None:
         """Writes a compressed `.npz`; depth in float16 (1 mm at 2 m)."""
@@ -69,6 +91,8 @@ class Clip:
             "image": self.image,
             "truth": self.truth.astype(np.float16),
             "shift": self.shift,
+            "evaluated": np.array(list(self.evaluated), str),
+            "evaluated_mse": np.array(list(self.evaluated.values()), np.float64),  # None becomes NaN
         }
         for k, prediction in enumerate(self.predictions.values()):
             arrays[f"prediction_{k}"] = prediction.astype(np.float16)
@@ -91,13 +115,14 @@ class Clip:
             raise DataError(f"{path} does not exist: {again}") from None
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise DataError(f"{path} can't be read ({error}): {again}") from None
-        if int(arrays.get("version", 0)) != VERSION:
+        if arrays.get("version", np.array(None)).tolist() != VERSION:
             raise DataError(f"{path} was written by another version of this package: {again}")
         try:
             features = {name[5:]: value for name, value in arrays.items() if name.startswith("ncut_")}
             if features:
                 features["level"] = int(features["level"])
             rows = [str(name) for name in arrays["rows"]]
+            evaluated = zip(arrays.get("evaluated", ()), arrays.get("evaluated_mse", ()), strict=True)
             return cls(
                 scene=str(arrays["scene"]),
                 frames=arrays["frames"],
@@ -106,6 +131,13 @@ class Clip:
                 predictions={name: arrays[f"prediction_{k}"].astype(np.float32) for k, name in enumerate(rows)},
                 shift=arrays["shift"],
                 features=FeaturePictures(**features) if features else None,
+                evaluated={str(name): None if np.isnan(error) else float(error) for name, error in evaluated},
             )
         except (KeyError, TypeError) as error:
             raise DataError(f"{path} lacks {error}: {again}") from None
+
+
+def _equal(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return math.isclose(one, other, rel_tol=1e-9)

@@ -226,6 +226,17 @@ def share_frozen(models: dict[str, SmoothDINO]) -> None:
         kept.append(model)
 
 
+def other_frozen(models: dict[str, SmoothDINO]) -> tuple[str, ...]:
+    """Names of the models whose encoder or decoder holds other numbers than the first one's."""
+    first = next(iter(models.values()))
+    parts = ("encoder", "decoder")
+    return tuple(
+        name
+        for name, model in models.items()
+        if not all(_same(getattr(model, part), getattr(first, part)) for part in parts)
+    )
+
+
 def _same(a: nnx.Module, b: nnx.Module) -> bool:
     if a is b:
         return True

@@ -54,9 +54,9 @@ class Records:
 
         Returns:
             Metric -> mean, NaN where no frame has a value or a prediction is not finite; `mse_pixels`, the MSE over all
-            pixels of all frames, m²; `scale_std`, where there are scales, the standard deviation of `scale_median`
-            over the frames of a scene, averaged over scenes; `frames`, `empty`, `nonfinite` (numbers of frames),
-            `scenes`, and `counts`: metric -> number of frames, where that is not all of them.
+            pixels of all frames, m²; `scale_std`, where there are scales (its formula stands in `metrics/scale.py`);
+            `frames`, `empty`, `nonfinite` (numbers of frames), `scenes`, and `counts`: metric -> number of frames,
+            where that is not all of them.
 
         Raises:
             ValueError: no frame has a reading.
@@ -78,7 +78,8 @@ class Records:
                 counts[name] = int(defined.sum())
             found[name] = float(column[defined].mean()) if defined.any() and not broken.any() else float("nan")
             if name == "mse":
-                found["mse_pixels"] = float((column * pixels).sum() / pixels.sum())
+                # NaN at a pixel without truth breaks the prediction, and leaves the frame's MSE finite.
+                found["mse_pixels"] = float("nan") if broken.any() else float((column * pixels).sum() / pixels.sum())
             if name == "scale_median":
                 of_video = not (broken.any() or self.single)
                 found["scale_std"] = _within(column, self.scenes[use]) if of_video else float("nan")
@@ -103,6 +104,7 @@ class Records:
 
 
 def _within(values: np.ndarray, scenes: np.ndarray) -> float:
+    """`scale_std` of the frames' scales; NaN where no scene has two."""
     spreads = []
     for scene in np.unique(scenes):
         of_scene = values[(scenes == scene) & np.isfinite(values)]

@@ -1,11 +1,13 @@
 """Rows of `metrics.json`: means, intervals and costs of each predictor."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
 
+from smoothdino_jax.data.frames import DataError
 from smoothdino_jax.evaluation.bootstrap import bootstrap_change, bootstrap_mean
 from smoothdino_jax.evaluation.cost import Latency
 from smoothdino_jax.evaluation.predictors import ABLATIONS, Average, Predictor, Smoothed
@@ -29,6 +31,7 @@ def make_rows(
     *,
     adapters: Mapping[str, AdapterConfig | None],
     resamples: int = 2000,
+    other_frozen: Collection[str] = (),
 ) -> list[dict]:
     """A row per predictor; the first is what the others are compared with.
 
@@ -38,10 +41,12 @@ def make_rows(
         folders: model name -> where it was loaded from.
         adapters: model name -> its adapter's configuration.
         resamples: for the bootstrap over scenes; 0 for no intervals.
+        other_frozen: names of the models whose encoder or decoder is not the first one's.
 
     Returns:
         Dicts with `version`, `name`, `kind` ("model", "ablation" or "average"), `what` (one sentence), `model` (its
-        folder), `unit` ("scene" or "image") and `units` (how many: what the intervals resample), everything of
+        folder), `frozen_differs` (of `other_frozen`, so that a change against the first row is not the adapter's
+        alone), `unit` ("scene" or "image") and `units` (how many: what the intervals resample), everything of
         `Records.means`, `missing` (metric -> why no frame has a value), `mse_ci`, `mse_change` (0.1: 10 % above the
         first row) and `mse_change_ci` (95 %; None with fewer than two units), and what a model costs, None until
         `add_costs`.
@@ -64,6 +69,7 @@ def make_rows(
                 "kind": kind(predictor),
                 "what": describe(predictor, adapters[predictor.model]),
                 "model": str(folders[predictor.model]),
+                "frozen_differs": predictor.model in other_frozen,
                 "unit": "image" if records.single else "scene",
                 "units": len(np.unique(scenes)),
             }
@@ -86,7 +92,7 @@ def add_costs(row: dict, latency: Latency, weights: tuple[int, int]) -> None:
 
     Args:
         row: of `make_rows`.
-        latency: of a stream at batch 1.
+        latency: of a stream at batch 1; its memory, `xla_mib`, is what XLA planned, not a measurement.
         weights: numbers of weights: of the whole model, of its adapter.
     """
     row |= {
@@ -98,6 +104,25 @@ def add_costs(row: dict, latency: Latency, weights: tuple[int, int]) -> None:
         "flops": latency.cost.flops,
         "xla_mib": latency.cost.mib,
     }
+
+
+def check_version(path: Path, found: Mapping) -> None:
+    """Raises DataError unless a row of `metrics.json`, or a `run.json`, is of this version.
+
+    Args:
+        path: of the file, for the message.
+        found: the row, or all that `run.json` holds.
+    """
+    version, again = found.get("version"), "run eval.py again"
+    if type(version) is not int:
+        told = "has no version" if version is None else f"is of an unknown version, {version!r}"
+        raise DataError(f"{path} {told}; this smoothdino-jax reads version {VERSION}: {again}")
+    if version != VERSION:
+        age, mend = ("a newer", "update smoothdino-jax") if version > VERSION else ("an older", again)
+        raise DataError(
+            f"{path} was written in version {version}, by {age} eval.py; this smoothdino-jax reads version {VERSION}: "
+            f"{mend}"
+        )
 
 
 def kind(predictor: Predictor) -> str:
@@ -151,8 +176,17 @@ def _missing(records: Records, name: str, means: dict) -> dict[str, str]:
             found[metric] = f"{means['nonfinite']} frame(s) with NaN or infinite predictions"
         elif metric in NEEDS_POSES:
             found[metric] = "no two consecutive frames with poses and intrinsics"
-        elif metric in ("flicker", "scale_std"):
+        elif metric == "flicker":
             found[metric] = "no two consecutive frames"
+        elif metric == "scale_std":
+            found[metric] = _no_spread(records, name)
         else:
             found[metric] = "no frame has a value"
     return found
+
+
+def _no_spread(records: Records, name: str) -> str:
+    if records.single:
+        return "single images, none follows another"
+    _, frames = np.unique(records.scenes[records.usable(name)], return_counts=True)
+    return f"no scene with two {'frames that have a scale' if frames.max() > 1 else 'counted frames'}"

@@ -18,7 +18,7 @@ DEFINITIONS: dict[str, Definition] = {
         "Std of scale",
         "",
         "lower",
-        "Standard deviation of the per-frame median scale over the frames of a scene, averaged over scenes.",
+        "Standard deviation of the per-frame median scale over the frames of a scene, averaged over scenes (ours).",
     ),
     **temporal.DEFINITIONS,
     **sharpness.DEFINITIONS,

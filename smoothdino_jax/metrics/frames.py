@@ -11,7 +11,9 @@ from smoothdino_jax.metrics.definitions import Definition
 from smoothdino_jax.metrics.masks import masked_mean, nan_where_broken
 
 DEFINITIONS = {
-    "mse": Definition("MSE", "m²", "lower", "Mean squared error."),
+    "mse": Definition(
+        "MSE", "m²", "lower", "Mean squared error of a frame: the paper's metric, but per frame (see mse_pixels)."
+    ),
     "rmse": Definition("RMSE", "m", "lower", "Root of the mean squared error of a frame (Eigen et al. 2014)."),
     "abs_rel": Definition("AbsRel", "", "lower", "Mean of |error| / truth (Eigen et al. 2014)."),
     "sq_rel": Definition("SqRel", "m", "lower", "Mean of error² / truth (Eigen et al. 2014)."),
@@ -34,7 +36,8 @@ def frame_metrics(prediction: Float[Array, "b h w"], truth: Float[Array, "b h w"
     """Metrics of each frame; NaN where a frame has no valid pixel, or a valid one whose prediction is not finite.
 
     With p the prediction, t the truth in metres, d = ln p - ln t, and means over the pixels with t > 0
-    (Eigen et al., "Depth Map Prediction from a Single Image", 2014; SILog as the KITTI benchmark scales it):
+    (Eigen et al., "Depth Map Prediction from a Single Image", 2014, but for the MSE, which is Jagnandan & Chaudhari's;
+    SILog as the KITTI benchmark scales it):
 
     * `mse` = mean (p - t)², m²; `rmse` = its root, m
     * `abs_rel` = mean |p - t| / t; `sq_rel` = mean (p - t)² / t, m

@@ -42,6 +42,10 @@ def scale_metrics(prediction: Float[Array, "b h w"], truth: Float[Array, "b h w"
 
     All are NaN where a frame has no valid pixel, or a valid one whose prediction is not finite.
 
+    `scale_std` is made of `scale_median` when frames are averaged (`evaluation/records.py`), and is ours: with s_k the
+    scales of the n frames of a scene that have one, and m their mean, √(Σ (s_k - m)² / n), and of that the mean over
+    the scenes with n ≥ 2. It is 0 for a prediction that is wrong by one and the same factor throughout a scene.
+
     Args:
         prediction: `(B, H, W)` metres.
         truth: `(B, H, W)` metres, 0 where there is no reading.

@@ -34,7 +34,10 @@ DEFINITIONS = {
     "edge_recall": Definition("edge recall", "", "higher", f"Share of the truth's edges that are predicted. {_EDGE}"),
     "edge_f1": Definition("edge F1", "", "higher", "Harmonic mean of a frame's edge precision and edge recall."),
     "gradient_error": Definition(
-        "gradient error", "m/px", "lower", "Mean |error| of the difference between neighbouring pixels."
+        "gradient error",
+        "m/px",
+        "lower",
+        "Mean |error| of the difference between neighbouring pixels (ours, after MegaDepth's loss, Li & Snavely 2018).",
     ),
 }
 
@@ -55,7 +58,9 @@ def sharpness_metrics(prediction: Float[Array, "b h w"], truth: Float[Array, "b 
       are none
     * `edge_f1` = 2 P R / (P + R); 0 where none of the truth's edges was found, NaN where it has none
     * `gradient_error` = mean |∇p - ∇t| with ∇ the difference between two neighbours, m per pixel, over all pairs to
-      the right and down with two readings; NaN where there are none
+      the right and down with two readings; NaN where there are none. Ours: the gradient matching term of MegaDepth
+      (Li & Snavely, "MegaDepth: Learning Single-View Depth Prediction from Internet Photos", 2018) at its finest scale
+      alone, and of depth where theirs is of log depth, so that it is in metres
 
     A pixel is one of the given maps: compare values of one size only. All are NaN where the prediction is not finite at
     a valid pixel; what is predicted below 1 mm counts as 1 mm in ratios.

@@ -34,7 +34,7 @@ DEFINITIONS = {
         "m",
         "lower",
         "Mean absolute difference, pixel by pixel, between the change of the prediction from the frame before and the "
-        "change of the truth; needs neither flow nor poses.",
+        "change of the truth (ours); needs neither flow nor poses.",
     ),
     "tae_vda": Definition(
         "TAE",
@@ -92,8 +92,10 @@ def temporal_metrics(pair: Pair) -> dict[str, Float[Array, "b"]]:
 def flicker(pair: Pair) -> dict[str, Float[Array, "b"]]:
     """Mean of |(p_t - p_{t-1}) - (d_t - d_{t-1})| over the pixels with a reading in both frames, metres.
 
-    p is the prediction, d the truth. A constant error costs nothing, and neither does an error that stays where it is
-    in the picture; what a still viewer sees flicker does.
+    p is the prediction, d the truth. Ours: the error of the temporal derivative that video matting measures by its root
+    mean square (dtSSD; Erofeev et al., "Perceptually Motivated Benchmark for Video Matting", 2015), here with absolute
+    values, so that it is in metres and few pixels don't decide it. A constant error costs nothing, and neither does an
+    error that stays where it is in the picture; what a still viewer sees flicker does.
 
     Args:
         pair: the two frames of each stream; motion and intrinsics aren't used.

@@ -10,6 +10,8 @@ import jax
 import orbax.checkpoint as ocp
 
 from smoothdino_jax.data.frames import DataError
+from smoothdino_jax.weights.disagreements import disagreements
+from smoothdino_jax.weights.rules import first
 
 
 class CheckpointError(DataError):
@@ -61,7 +63,7 @@ class Checkpoints:
             The pytree and the dict.
 
         Raises:
-            CheckpointError: the checkpoint holds other arrays, named with both shapes, or is damaged.
+            CheckpointError: the checkpoint holds other arrays, the first named with both shapes, or is damaged.
         """
         named = _named(like)
         try:
@@ -97,17 +99,19 @@ class Checkpoints:
             )
 
     def _check(self, step: int, found: dict[str, tuple], named: dict[str, Any]) -> None:
-        """Compares shapes before arrays are read, so that one error names them all."""
+        """Compares shapes before arrays are read, so that one error tells of them all."""
         expected = {name: tuple(leaf.shape) for name, leaf in named.items()}
         problems = [
-            f"  {name}: {found.get(name, 'absent')} in the checkpoint, {expected.get(name, 'absent')} expected"
+            f"{name}: {found.get(name, 'absent')} in the checkpoint, {expected.get(name, 'absent')} expected"
             for name in sorted(found.keys() | expected.keys())
             if found.get(name) != expected.get(name)
         ]
         if problems:
+            told = disagreements(_of_model(expected), _of_model(found))
+            fields = f" The model's {', '.join(told)}." if told else ""
             raise CheckpointError(
                 f"{self.path(step)} was written with another configuration; use a new --workdir, or the "
-                "configuration it was started with. What differs:\n" + "\n".join(problems)
+                f"configuration it was started with.{fields} What differs:\n  " + "\n  ".join(first(problems))
             )
 
 
@@ -118,3 +122,13 @@ def _named(tree: Any) -> dict[str, Any]:
     """The leaves by name, in their order: what Orbax stores, whatever containers they came in."""
     leaves = jax.tree.leaves_with_path(tree)
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
+def _of_model(shapes: dict[str, tuple]) -> dict[str, tuple]:
+    """The model's weights under their dotted paths in it."""
+    prefix = "weights/"
+    return {
+        name.removeprefix(prefix).removesuffix("/value").replace("/", "."): shape
+        for name, shape in shapes.items()
+        if name.startswith(prefix)
+    }

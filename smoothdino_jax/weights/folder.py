@@ -23,8 +23,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from smoothdino_jax.models.smoothdino import SmoothDINO, SmoothDINOConfig
+from smoothdino_jax.weights.disagreements import disagreements
 from smoothdino_jax.weights.errors import WeightsError
-from smoothdino_jax.weights.rules import flat_params, mismatch
+from smoothdino_jax.weights.rules import FEW, flat_params, mismatch
 
 FORMAT = "smoothdino"
 VERSION = 1
@@ -128,8 +129,8 @@ def load(path: str | os.PathLike, dtype: Literal["float32", "bfloat16"] | None =
         The model.
 
     Raises:
-        WeightsError: no such folder, not a model folder, a newer format, or tensors that don't fit (all
-            are named).
+        WeightsError: no such folder, not a model folder, a newer format, or tensors that don't fit (the first are
+            named, and the fields of `config.json` that they contradict).
     """
     if str(path) == _EMBEDDED and not Path(path).exists():
         path = embedded()
@@ -206,7 +207,9 @@ def _read_weights(file: Path, expected: Mapping[str, tuple[int, ...]]) -> dict[s
     try:
         with safe_open(file, framework="numpy") as opened:
             found = {key: tuple(opened.get_slice(key).get_shape()) for key in opened.keys()}  # noqa: SIM118
-            mismatch(expected, found, str(file))
+            told = disagreements(expected, found)
+            hint = f"{_CONFIG} says otherwise in {', '.join(told)}" if told else ""
+            mismatch(expected, found, str(file), hint, FEW)
             return {key: opened.get_tensor(key) for key in expected}
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(f"{file} is damaged or incomplete ({error}): write or copy it anew") from None

@@ -15,6 +15,7 @@ from smoothdino_jax.models.smoothdino import SmoothDINO, SmoothDINOConfig
 from smoothdino_jax.weights.errors import WeightsError
 
 Shape = tuple[int, ...]
+FEW = 3  # tensors in a message about a folder of ours, where a wrong field makes dozens that don't fit
 
 
 class Layout(NamedTuple):
@@ -135,8 +136,18 @@ def apply(
     return {entry.target: _fill(entry, tensors, shapes[entry.target]) for entry in rules}
 
 
-def mismatch(expected: Mapping[str, Shape], found: Mapping[str, Shape], where: str) -> None:
-    """Raises one `WeightsError` that names every missing, extra and misshapen tensor; returns if all fits."""
+def mismatch(
+    expected: Mapping[str, Shape], found: Mapping[str, Shape], where: str, hint: str = "", named: int | None = None
+) -> None:
+    """Raises one `WeightsError` for all missing, extra and misshapen tensors; returns if all fits.
+
+    Args:
+        expected: name -> shape.
+        found: the same of the source.
+        where: the source, for the message.
+        hint: what the message ends in.
+        named: how many of a kind are named; None for all.
+    """
     problems = {
         "missing": sorted(expected.keys() - found.keys()),
         "extra": sorted(found.keys() - expected.keys()),
@@ -146,9 +157,15 @@ def mismatch(expected: Mapping[str, Shape], found: Mapping[str, Shape], where: s
             if tuple(found[key]) != tuple(expected[key])
         ],
     }
-    told = [f"{len(names)} {kind}: {', '.join(names)}" for kind, names in problems.items() if names]
+    told = [f"{len(names)} {kind}: {', '.join(first(names, named))}" for kind, names in problems.items() if names]
     if told:
-        raise WeightsError(f"{where}: the tensors don't fit. {'; '.join(told)}")
+        raise WeightsError(f"{where}: the tensors don't fit. {'; '.join(told)}{f'. {hint}' if hint else ''}")
+
+
+def first(names: Sequence[str], count: int | None = FEW) -> list[str]:
+    """The first of them, and how many more there are; all for None."""
+    few = names[:count]
+    return [*few, *([f"and {len(names) - len(few)} more"] if len(names) > len(few) else [])]
 
 
 def _fill(entry: Rule, tensors: Mapping[str, np.ndarray], shape: Shape) -> np.ndarray:

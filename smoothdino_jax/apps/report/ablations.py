@@ -6,8 +6,11 @@ may be unlike its training. What is said is therefore what was measured, with on
 
 from collections.abc import Collection, Mapping, Sequence
 
+from smoothdino_jax.apps.report.words import named
+
 _HALF = 0.5  # of the gain
 _ALL = (0.9, 1.1)  # of the gain: between, a part of the input makes no difference; above, it does harm
+_READS_AS_ALL = 0.99
 _LEAST = 5e-4  # of the first row's MSE: a gain below reads as no change, and shares of it are shares of nothing
 # What an ablation does, by the part of the input that it takes away. Its words say what else is unusual for the model.
 _PARTS = {
@@ -20,37 +23,53 @@ _PARTS = {
 }
 
 
-def remaining_gain(rows: Sequence[dict], smoothed: dict) -> list[str]:
-    """What remains of the gain when the model is denied a part of its input.
+def past_verdict(rows: Sequence[dict], smoothed: dict) -> str:
+    """Whether the gain needs the past, a sentence; "" where that is open, or where there is no gain for sure.
 
     Args:
         rows: of the evaluation, the first is the frozen model; both it and `smoothed` with an MSE.
         smoothed: the row in question. Its ablations are the rows "NAME/HOW".
+    """
+    shares, ways = _shares(rows, smoothed), _PARTS["the past"]
+    found = [shares[what] for what in ways if what in shares]
+    verdict = _verdict("the past", found, len(found) == len(ways), bool(smoothed["mse_change_ci"])) if found else ""
+    return f"{verdict}." if verdict else ""
+
+
+def remaining_gain(rows: Sequence[dict], smoothed: dict) -> list[str]:
+    """What remains of the gain when the model is denied a part of its input; arguments as for `past_verdict`.
 
     Returns:
-        A text on the past, one on the shift, one on all others, as far as there are. None without a gain, or where the
-        gain's interval includes none. Without such an interval there are numbers alone, unless all of the gain remains.
+        A text on the past (its verdict is `past_verdict`), one on the shift, one on all others, as far as there are.
+        None without a gain, or where the gain's interval includes none. Without such an interval there are numbers
+        alone.
     """
+    shares, told = _shares(rows, smoothed), []
+    for part, ways in _PARTS.items():
+        found = {done: shares.pop(what) for what, done in ways.items() if what in shares}
+        if found:
+            sure = bool(smoothed["mse_change_ci"])
+            verdict = "" if part == "the past" else _verdict(part, found.values(), len(found) == len(ways), sure)
+            told.append(_remaining(found, verdict))
+    if shares:
+        told.append(_remaining({f"as {named(smoothed['name'] + '/' + what)}": share for what, share in shares.items()}))
+    if told and not smoothed["mse_change_ci"]:
+        told[-1] += " The gain itself has no interval."
+    return told
+
+
+def _shares(rows: Sequence[dict], smoothed: dict) -> dict[str, float]:
+    """Ablation -> share of the gain that remains; empty without a gain, or where its interval includes none."""
     first, interval = rows[0], smoothed["mse_change_ci"]
     gain = first["mse"] - smoothed["mse"]
     if gain <= _LEAST * first["mse"] or (interval and interval[1] >= 0):
-        return []  # no gain, or none for sure
+        return {}
     shares = {}
     for row in rows:
         owner, _, what = row["name"].rpartition("/")
         if row["kind"] == "ablation" and owner == smoothed["name"] and row["mse"] is not None:
             shares[what] = (first["mse"] - row["mse"]) / gain
-    told = []
-    for part, ways in _PARTS.items():
-        found = {done: shares.pop(what) for what, done in ways.items() if what in shares}
-        if found:
-            verdict = _verdict(part, found.values(), len(found) == len(ways), bool(interval))
-            told.append(_remaining(found, verdict))
-    if shares:
-        told.append(_remaining({f"as {smoothed['name']}/{what}": share for what, share in shares.items()}))
-    if told and not interval:
-        told[-1] += " The gain itself has no interval."
-    return told
+    return shares
 
 
 def _verdict(part: str, shares: Collection[float], every: bool, sure: bool) -> str:
@@ -76,10 +95,19 @@ def _remaining(shares: Mapping[str, float], verdict: str = "") -> str:
     """A sentence for each share that remains, the largest first; what reads the same is in one."""
     ways: dict[str, list[str]] = {}
     for done, share in sorted(shares.items(), key=lambda item: -item[1]):
-        ways.setdefault(f"{100 * share:.0f} %" if share >= 0.005 else "nothing", []).append(done)
+        ways.setdefault(_in_words(share), []).append(done)
     told = []
     for share, done in ways.items():
         start = f"{verdict}: {share}" if verdict and not told else share[0].upper() + share[1:]
         listed = ", and ".join([", ".join(done[:-1]), done[-1]] if len(done) > 1 else done)
-        told.append(f"{start}{'' if told else ' of the gain'} remains {listed}.")
+        of = " of it" if told and share.endswith("all") else "" if told else " of the gain"
+        told.append(f"{start}{of} remains {listed}.")
     return " ".join(told)
+
+
+def _in_words(share: float) -> str:
+    if share >= _ALL[1]:
+        return f"{100 * share:.0f} %, more than all,"
+    if share > _READS_AS_ALL:
+        return "all"
+    return f"{100 * share:.0f} %" if share >= 0.005 else "nothing"

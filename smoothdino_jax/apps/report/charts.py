@@ -65,6 +65,8 @@ def mse_parts(rows: Sequence[dict]) -> Figure | None:
     Args:
         rows: of `metrics.json`; those with `mse` and `mse_ls_scaled` are drawn.
 
+    A bar much longer than most is cut, and told in numbers.
+
     Returns:
         None without such a row.
     """
@@ -78,6 +80,7 @@ def mse_parts(rows: Sequence[dict]) -> Figure | None:
     places = np.arange(len(drawn))
     axes.barh(places, rest, color=style.BLUE, height=0.7, label="left after the best scale of each frame")
     axes.barh(places, scale, left=rest, color=style.YELLOW, height=0.7, label="due to the scale of each frame")
+    style.cut_bars(axes, rest + scale, 2 * (rest + scale)[0] if drawn[0] is rows[0] else 0, style.number)
     whole = rest[0] + scale[0]
     if drawn[0] is rows[0] and whole > 0:
         parts = np.stack([rest + scale, scale, rest], 1)
@@ -118,7 +121,8 @@ def uses_the_past(rows: Sequence[dict]) -> Figure | None:
     figure = style.new_figure(1.6 + 0.3 * len(drawn))
     axes = style.tidy(figure.add_subplot(), "x")
     places = np.arange(len(drawn))
-    axes.barh(places, [100 * row["mse_change"] for row in drawn], color=colours, height=0.7)
+    changes = [100 * row["mse_change"] for row in drawn]
+    axes.barh(places, changes, color=colours, height=0.7)
     texts = []
     for place, row in zip(places, drawn, strict=True):
         ends = style.interval(row, "mse_change_ci")
@@ -126,10 +130,13 @@ def uses_the_past(rows: Sequence[dict]) -> Figure | None:
         if ends:
             axes.hlines(place, 100 * ends[0], 100 * ends[1], color=style.INK, linewidth=1.3)
             texts[-1][1].append(f"[{style.percent(ends[0])[:-2]}, {style.percent(ends[1])[:-2]}]")
+    intervals = [style.interval(row, "mse_change_ci") for row in drawn]
+    intervals = [ends and (100 * ends[0], 100 * ends[1]) for ends in intervals]
+    style.cut_bars(axes, changes, 50, lambda value: style.percent(value / 100), intervals)
     style.columns_beside(axes, (50, 140), texts)
     axes.axvline(0, color=style.INK, linewidth=1)
     style.names_beside(axes, drawn)
-    axes.set_xlabel(f"change of the MSE against {style.label(rows[0]['name'])} [%]   (← better)")
+    axes.set_xlabel(f"change of the MSE against {style.quoted(rows[0]['name'])} [%]   (← better)")
     style.title(axes, "Does it use the past?")
     used = [Patch(color=colour, label=text) for name, (colour, text) in _GROUPS.items() if groups[name]]
     style.legend_below(figure, axes, used)
@@ -201,5 +208,5 @@ def metric_by_scene(
     bar.set_label(f"change of the {metric.upper()} [%]", fontsize=style.NORMAL, color=style.INK)
     bar.ax.tick_params(labelsize=style.SMALL)
     of = "" if len(shown) == len(order) else f": the {len(shown)} of {len(order)} at the two ends"
-    style.title(axes, f"Where it helps, against {style.label(rows[0]['name'])}{of}")
+    style.title(axes, f"Where it helps, against {style.quoted(rows[0]['name'])}{of}")
     return figure

@@ -14,7 +14,9 @@ from matplotlib.figure import Figure
 from smoothdino_jax.apps.report import charts, courses, pictures, style
 from smoothdino_jax.apps.report.findings import resampled
 from smoothdino_jax.apps.report.reading import Evaluation
+from smoothdino_jax.apps.report.words import named
 from smoothdino_jax.apps.writing import write_whole
+from smoothdino_jax.evaluation.clip import FeaturePictures
 
 # A drawing of lines is sharp at any size; one of thousands of paths is larger than its pixels, and slow.
 _SVG_BYTES = 150_000
@@ -104,7 +106,7 @@ def write_figures(found: list[Drawing], folder: Path) -> list[Path]:
 def _all(evaluation: Evaluation) -> Iterator[tuple[str, str, str, Figure | np.ndarray | None]]:
     rows, frames, clip = evaluation.rows, evaluation.frames, evaluation.clip
     first, smoothed = rows[0]["name"], evaluation.smoothed
-    models = [row["name"] for row in rows if row["kind"] == "model"]
+    scales, along = _scales(evaluation)
     timed = style.having((row for row in rows if row["kind"] == "model"), "mse", "ms_per_frame")
     bars = " (its 95 % interval as a bar)" if any(style.interval(row, "mse_ci") for row in timed) else ""
     changed = any(style.interval(row, "mse_change_ci") for row in style.having(rows[1:], "mse_change"))
@@ -132,13 +134,13 @@ def _all(evaluation: Evaluation) -> Iterator[tuple[str, str, str, Figure | np.nd
     yield (
         "scale_over_time",
         "Scale from frame to frame",
-        "The factor that would mend each frame, along the longest scene: a level line is steady, a line at 1 is right.",
-        courses.scale_over_time(frames, rows=models) if frames else None,
+        f"The factor that would mend each frame, along {along}: a level line is steady, a line at 1 is right.",
+        scales,
     )
     yield (
         "metric_by_scene",
         "Where it helps",
-        f"Change of the MSE against {first}, scene by scene: a mean over all may hide scenes that got worse.",
+        f"Change of the MSE against {named(first)}, scene by scene: a mean over all may hide scenes that got worse.",
         charts.metric_by_scene(rows, frames) if frames else None,
     )
     yield (
@@ -153,7 +155,7 @@ def _all(evaluation: Evaluation) -> Iterator[tuple[str, str, str, Figure | np.nd
     yield (
         "comparison",
         "Depth and error",
-        f"Frames of {clip.scene}: image, truth and predictions in one range of colours, and the absolute errors.",
+        f"Frames of {named(clip.scene)}: image, truth, predictions in one range of colours, and absolute errors.",
         pictures.comparison(clip, shown),
     )
     yield (
@@ -171,8 +173,9 @@ def _all(evaluation: Evaluation) -> Iterator[tuple[str, str, str, Figure | np.nd
     yield (
         "features",
         "Features before and after the adapter",
-        "Normalised cuts of the encoder’s features, in the same colours: where the colours differ, the adapter "
-        "changed what the decoder is told.",
+        "Normalised cuts of the encoder’s features, in the same colours: where the colours differ, the adapter changed "
+        "what the decoder is told. The last line is the difference"
+        f"{_moved(clip.features)}.",
         pictures.feature_pictures(clip),
     )
     yield (
@@ -181,3 +184,21 @@ def _all(evaluation: Evaluation) -> Iterator[tuple[str, str, str, Figure | np.nd
         "Eigenvalues of the normalised cut: a faster fall means features that vary in fewer ways.",
         charts.eigenvalue_spectra(clip.features),
     )
+
+
+def _scales(evaluation: Evaluation) -> tuple[Figure | None, str]:
+    """Scale from frame to frame: of the scene that is shown in pictures if it has one, else of the longest."""
+    models, frames = [row["name"] for row in evaluation.rows if row["kind"] == "model"], evaluation.frames
+    if evaluation.clip is not None:
+        scene = evaluation.clip.scene
+        if (figure := courses.scale_over_time(frames, scene, models)) is not None:
+            return figure, f"{named(scene)}, the scene of the pictures"
+    return courses.scale_over_time(frames, rows=models), "the longest scene"
+
+
+def _moved(features: FeaturePictures | None) -> str:
+    if features is None:
+        return ""
+    change = pictures.colour_change(features)
+    ends = f"from black for none to white for {100 * pictures.change_range(change):.0f} %"
+    return f" in per cent of a colour’s range, {ends}; the mean over these frames is {100 * change.mean():.2g} %"

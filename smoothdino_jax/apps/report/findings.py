@@ -6,8 +6,9 @@ has no interval is said as a number alone.
 
 from collections.abc import Callable, Mapping, Sequence
 
-from smoothdino_jax.apps.report.ablations import remaining_gain
-from smoothdino_jax.evaluation.bootstrap import FEW
+from smoothdino_jax.apps.report.ablations import past_verdict, remaining_gain
+from smoothdino_jax.apps.report.scale_gain import scale_of_gain
+from smoothdino_jax.apps.report.words import counted, named
 from smoothdino_jax.metrics import Definition
 
 Interval = Callable[[str, str], tuple[float, float] | None]
@@ -21,34 +22,37 @@ def percent(change: float) -> str:
 
 
 def headline(rows: Sequence[dict], smoothed: dict | None) -> str:
-    """One sentence: the model's MSE against the frozen model's, and whether that can be told from no change.
+    """The model's MSE against the frozen model's and whether that can be told from no change; does it use the past?
 
     Args:
         rows: of the evaluation, the first is the frozen model.
         smoothed: the row in question; None where there is none.
+
+    Returns:
+        A sentence, and a second one where the ablations say of what the gain is.
     """
-    first = rows[0]
+    first = named(rows[0]["name"])
     if smoothed is None:
-        return f"Only {first['name']} was evaluated: there is nothing to compare it with."
-    if smoothed["mse_change"] is None:
-        return f"The MSE of {smoothed['name']} or of {first['name']} is undefined, so there is no result."
-    name, change, scenes = smoothed["name"], smoothed["mse_change"], extent(smoothed)
-    told = f"The MSE of {name} is {percent(change)} {'as' if _same(change) else 'than'} {first['name']}’s"
-    interval = smoothed["mse_change_ci"]
-    if _same(change):
-        if interval is None:
-            return f"{told} on {scenes}; there is no interval."
-        if all(map(_same, interval)):
-            return f"{told} on {scenes}, and so it is at both ends of its 95 % interval."
-        return f"{told} on {scenes} (95 % interval: {_interval(interval)})."
+        return f"Only {first} was evaluated: there is nothing to compare it with."
+    name, change = named(smoothed["name"]), smoothed["mse_change"]
+    if change is None:
+        return f"The MSE of {name} or of {first} is undefined, so there is no result."
+    told = f"The MSE of {name} is {percent(change)} {'as' if _same(change) else 'than'} {first}’s on {extent(smoothed)}"
+    sentences = [told + _certainty(change, smoothed["mse_change_ci"]), past_verdict(rows, smoothed)]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _certainty(change: float, interval: Sequence[float] | None) -> str:
+    if _same(change) and interval is None:
+        return "; there is no interval."
     if interval is None:
-        return f"{told} on {scenes}. There is no interval, so whether it is chance is not known."
+        return "; there is no interval, so whether it is chance is not known."
+    if _same(change) and all(map(_same, interval)):
+        return ", and so it is at both ends of its 95 % interval."
     low, high = interval
-    if low <= 0 <= high:
-        return (
-            f"{told} on {scenes}, but its 95 % interval ({_interval(interval)}) includes no change: it may be chance."
-        )
-    return f"{told} on {scenes} (95 % interval: {_interval(interval)})."
+    if low <= 0 <= high and not _same(change):
+        return f", but its 95 % interval ({_interval(interval)}) includes no change: it may be chance."
+    return f" (95 % interval: {_interval(interval)})."
 
 
 def findings(
@@ -57,7 +61,7 @@ def findings(
     definitions: Mapping[str, Definition],
     interval: Interval = lambda name, against: None,
 ) -> list[str]:
-    """What else has to be said of the model: against other rows, in other metrics, and what it costs.
+    """What else has to be said of the model: what its gain is made of, other rows, other metrics, and what it costs.
 
     Args:
         rows: of the evaluation, the first is the frozen model.
@@ -70,56 +74,24 @@ def findings(
     """
     if smoothed is None or smoothed["mse"] is None or rows[0]["mse"] is None:
         return []
-    told = [_against(row, smoothed, interval) for row in rows[1:] if row["kind"] == "model" and row is not smoothed]
+    told = [*remaining_gain(rows, smoothed), scale_of_gain(rows[0], smoothed)]
+    told += [_against(row, smoothed, interval) for row in rows[1:] if row["kind"] == "model" and row is not smoothed]
     averages = [row for row in rows if row["kind"] == "average" and row["mse"] is not None]
     if averages:
         best = min(averages, key=lambda row: row["mse"])
-        told.append(
-            _against(best, smoothed, interval, f"{best['name']}, the best of {len(averages)} averages over time")
-        )
-    told += [*remaining_gain(rows, smoothed), _others(rows[0], smoothed, definitions), _cost(rows[0], smoothed)]
+        called = f"{named(best['name'])}, the best of {counted(len(averages), 'average')} over time"
+        told.append(_against(best, smoothed, interval, called))
+    told += [_others(rows[0], smoothed, definitions), _cost(rows[0], smoothed)]
     return [sentence for sentence in told if sentence]
-
-
-def warnings(rows: Sequence[dict]) -> list[str]:
-    """What weakens the numbers: frames that are not in the means, predictions that are no depth, few scenes."""
-    told = []
-    if empty := max(row["empty"] for row in rows):
-        total = empty + max(row["frames"] for row in rows)
-        told.append(f"Left out, because the truth has no reading: {empty:,} of {total:,} frames.")
-    units = rows[0]["units"]
-    if units < FEW and any(row["mse_change_ci"] for row in rows):
-        over = _counted(units, rows[0]["unit"])
-        told.append(f"The intervals are over {over}: with so few, they are likely too narrow.")
-    for row in rows:
-        if row["nonfinite"]:
-            told.append(
-                f"{row['name']}: the prediction of {_counted(row['nonfinite'], 'frame')} has pixels that are NaN or "
-                "infinite. Means over its frames are undefined."
-            )
-    return told
-
-
-def gaps(rows: Sequence[dict]) -> list[str]:
-    """Which metrics no frame has a value of, and why; and which only a part of the frames has."""
-    reasons: dict[str, dict[str, None]] = {}
-    for row in rows:
-        for metric, reason in (row["missing"] or {}).items():
-            reasons.setdefault(reason, {})[metric] = None
-        for metric, count in (row["counts"] or {}).items():
-            if count < row["frames"]:
-                reasons.setdefault(f"on {count:,} of {row['frames']:,} frames alone", {})[metric] = None
-    return [f"{', '.join(metrics)}: {reason}" for reason, metrics in reasons.items()]
 
 
 def _against(row: dict, smoothed: dict, interval: Interval, called: str = "") -> str:
     if row["mse"] is None or not row["mse"]:
         return ""
     change, between = smoothed["mse"] / row["mse"] - 1, interval(smoothed["name"], row["name"])
-    told = (
-        f"{percent(change)} {'as' if _same(change) else 'than'} that of {called or row['name']} ({row['mse']:.4f} m²)"
-    )
-    sentence = f"The MSE of {smoothed['name']} ({smoothed['mse']:.4f} m²) is {told}"
+    called = called or named(row["name"])
+    told = f"{percent(change)} {'as' if _same(change) else 'than'} that of {called} ({row['mse']:.4f} m²)"
+    sentence = f"The MSE of {named(smoothed['name'])} ({smoothed['mse']:.4f} m²) is {told}"
     if between is None:
         return f"{sentence}; no interval."
     if all(map(_same, between)):
@@ -145,11 +117,11 @@ def _others(first: dict, smoothed: dict, definitions: Mapping[str, Definition]) 
             (better if (ours < other) == (definition.better == "lower") else worse).append(
                 f"{definition.label} {change}"
             )
-    told = [_tally(len(better), worse, first["name"])] if better or worse else []
+    told = [_tally(len(better), worse, named(first["name"]))] if better or worse else []
     if undefined:
-        told.append(f"Undefined for {smoothed['name']}: {', '.join(undefined)}.")
+        told.append(f"Undefined for {named(smoothed['name'])}: {'; '.join(undefined)}.")
     if elsewhere:
-        told.append(f"Not compared, as the two rows have it on different numbers of frames: {', '.join(elsewhere)}.")
+        told.append(f"Not compared, as the two rows have it on different numbers of frames: {'; '.join(elsewhere)}.")
     return " ".join(told)
 
 
@@ -173,7 +145,7 @@ def _cost(first: dict, smoothed: dict) -> str:
     ours, other = smoothed.get("ms_per_frame"), first.get("ms_per_frame")
     if not ours or not other:
         return ""
-    return f"A frame takes {ours:.3g} ms, {first['name']} {other:.3g} ms ({ours / other:.2f} times)."
+    return f"A frame takes {ours:.3g} ms, {named(first['name'])} {other:.3g} ms ({ours / other:.2f} times)."
 
 
 def _same(change: float) -> bool:
@@ -195,14 +167,10 @@ def _number(value: float) -> str:
 def extent(row: dict) -> str:
     """How much was measured: "368 frames of 16 scenes", "654 single images"."""
     if row["unit"] == "image":
-        return _counted(row["frames"], "single image")
-    return f"{_counted(row['frames'], 'frame')} of {_counted(row['scenes'], 'scene')}"
+        return counted(row["frames"], "single image")
+    return f"{counted(row['frames'], 'frame')} of {counted(row['scenes'], 'scene')}"
 
 
 def resampled(rows: Sequence[dict]) -> str:
     """What the intervals are over: "the 16 scenes"."""
-    return f"the {_counted(rows[0]['units'], rows[0]['unit'])}"
-
-
-def _counted(count: int, name: str) -> str:
-    return f"{count:,} {name}" + "s" * (count != 1)
+    return f"the {counted(rows[0]['units'], rows[0]['unit'])}"

@@ -8,7 +8,6 @@ import base64
 import hashlib
 import importlib.metadata
 import importlib.resources
-import re
 import shlex
 from pathlib import Path
 
@@ -17,10 +16,12 @@ from markupsafe import Markup
 
 from smoothdino_jax.apps.report import player
 from smoothdino_jax.apps.report.drawings import drawings, write_figures
-from smoothdino_jax.apps.report.findings import extent, findings, gaps, headline, warnings
+from smoothdino_jax.apps.report.findings import extent, findings, headline
 from smoothdino_jax.apps.report.paths import without_homes
 from smoothdino_jax.apps.report.reading import Evaluation, read_evaluation
+from smoothdino_jax.apps.report.remarks import gaps, warnings
 from smoothdino_jax.apps.report.tables import flattened, metric_names, metric_tables, scenes_table, summary
+from smoothdino_jax.apps.report.words import as_html, as_text, named
 from smoothdino_jax.apps.writing import check_free, write_whole
 from smoothdino_jax.metrics import DEFINITIONS
 
@@ -65,7 +66,7 @@ def render(evaluation: Evaluation, figures: list[dict]) -> str:
         figures: of `Drawing.embedded`.
     """
     rows, smoothed, run = evaluation.rows, evaluation.smoothed, evaluation.run
-    tables, scenes = metric_tables(rows, DEFINITIONS), scenes_table(evaluation)
+    tables, scenes, missing = metric_tables(rows, DEFINITIONS), scenes_table(evaluation), gaps(rows, DEFINITIONS)
     played = player.player(evaluation)
     contents = [
         ("summary", "Result"),
@@ -73,29 +74,30 @@ def render(evaluation: Evaluation, figures: list[dict]) -> str:
         *[("figures", "Figures")] * bool(figures),
     ]
     contents += [(table.key, table.title) for table in tables]
-    contents += [*[("scenes", "Scenes")] * bool(scenes), ("rows", "Rows"), ("metrics", "Metrics"), ("how", "Method")]
+    contents += [*[("gaps", "Missing values")] * bool(missing), *[("scenes", "Scenes")] * bool(scenes)]
+    contents += [("rows", "Rows"), ("metrics", "Metrics"), ("how", "Method")]
     script = _resource("report.js")
-    named = metric_names(rows, DEFINITIONS)
+    measured = metric_names(rows, DEFINITIONS)
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["tight"] = _tight
+    environment.filters |= {"words": as_html, "plain": as_text}
     text = environment.from_string(_resource("report.html.j2")).render(
-        title=f"SmoothDINO: evaluation of {evaluation.workdir.resolve().name}",
+        title=f"SmoothDINO: evaluation of {named(evaluation.workdir.resolve().name)}",
         facts=_facts(evaluation),
         headline=headline(rows, smoothed),
         findings=findings(rows, smoothed, DEFINITIONS, evaluation.change_interval),
-        warnings=warnings(rows),
+        warnings=warnings(rows, DEFINITIONS),
         absent=evaluation.absent,
         contents=contents,
         summary=summary(evaluation),
         player=played,
         figures=figures,
         tables=tables,
-        gaps=gaps(rows),
+        gaps=missing,
         scenes=scenes,
-        rows=[(row["name"], f"{row['what']} [{row['kind']}, {without_homes(row['model'])}]") for row in rows],
-        metrics=[(name, definition) for name, definition in DEFINITIONS.items() if name in named],
+        rows=[(row["name"], _row_text(row, rows[0])) for row in rows],
+        metrics=[(name, definition) for name, definition in DEFINITIONS.items() if name in measured],
         how=_how(run),
         commands=_commands(evaluation),
         versions=list(run.get("versions", {}).items()),
@@ -109,9 +111,9 @@ def render(evaluation: Evaluation, figures: list[dict]) -> str:
     return text.strip() + "\n"
 
 
-def _tight(sentence: str) -> str:
-    """Keeps a number and its unit on one line."""
-    return re.sub(r"(?<=\d) (?=(?:%|m²|ms)(?!\w))", "\N{NO-BREAK SPACE}", sentence)
+def _row_text(row: dict, first: dict) -> str:
+    told = f"{row['what']} [{row['kind']}, {without_homes(row['model'])}]"
+    return told + f"; not on {named(first['name'])}’s encoder and decoder" * bool(row.get("frozen_differs"))
 
 
 def _facts(evaluation: Evaluation) -> list[str]:

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from smoothdino_jax.apps.figures import DEPTH_COLOURS, ERROR_COLOURS, colour
 from smoothdino_jax.apps.report import panels, style
-from smoothdino_jax.evaluation.clip import Clip
+from smoothdino_jax.evaluation.clip import Clip, FeaturePictures
 from smoothdino_jax.inspection.figures import LOW_RESPONSE
 
 _RESPONSE_COLOURS = "viridis"
@@ -123,6 +123,8 @@ def time_slice(clip: Clip, line: int | None = None, rows: Sequence[str] | None =
 def feature_pictures(clip: Clip) -> Figure | None:
     """Normalised cuts of the features before the adapter and after it, under the image (Figs. 7-8, 13-14).
 
+    The last line is the difference between the two: its size in colours, its mean as a number.
+
     Returns:
         None if the clip has none.
     """
@@ -131,19 +133,39 @@ def feature_pictures(clip: Clip) -> Figure | None:
         return None
     height, width = clip.image.shape[1:3]
     shown = panels.spread(len(features.frames), 4)
-    figure, axes = panels.grid(3, len(shown), height / width, bottom=0.1)
+    figure, axes = panels.grid(4, len(shown), height / width, bottom=0.1)
+    change = colour_change(features)
+    whole = change_range(change)
     for column, k in enumerate(shown):
         frame = int(features.frames[k])
         for panel, pixels in zip(
-            axes[:, column], (clip.image[frame], features.before[k], features.after[k]), strict=True
+            axes[:3, column], (clip.image[frame], features.before[k], features.after[k]), strict=True
         ):
             panel.imshow(pixels, interpolation="nearest", extent=(0, width, height, 0))
+        panel = axes[3, column]
+        panel.imshow(
+            colour(change[k], (0, whole), ERROR_COLOURS, np.isfinite(change[k])),
+            interpolation="nearest",
+            extent=(0, width, height, 0),
+        )
+        panels.corner(panel, f"mean {100 * change[k].mean():.2g} %")
         panel = axes[0, column]
         panel.set_title(f"frame {clip.frames[frame]}", fontsize=style.NORMAL, color=style.INK)
     level = f"level {features.level + 1}"
-    for panel, text in zip(axes[:, 0], ("image", f"{level}, before", f"{level}, after"), strict=True):
+    for panel, text in zip(axes[:, 0], ("image", f"{level}, before", f"{level}, after", "difference"), strict=True):
         panel.set_ylabel(text, fontsize=style.NORMAL, color=style.INK)
     return figure
+
+
+def colour_change(features: FeaturePictures) -> np.ndarray:
+    """How far the adapter moved each token's colour, `(F, h, w)`: mean over the channels, 1 is their whole range."""
+    return np.abs(features.after.astype(np.float32) - features.before).mean(-1) / 255
+
+
+def change_range(change: np.ndarray) -> float:
+    """Where the colours of the difference end: all but a hundredth of the tokens are below."""
+    most = float(np.percentile(change, 99))
+    return next((end for end in (0.02, 0.05, 0.1, 0.2, 0.5) if most <= end), 1.0)
 
 
 def shift_arrows(clip: Clip, count: int = 4) -> Figure | None:

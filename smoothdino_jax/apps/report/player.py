@@ -6,6 +6,7 @@ import numpy as np
 from smoothdino_jax.apps.report import pictures
 from smoothdino_jax.apps.report.drawings import data_uri, encode
 from smoothdino_jax.apps.report.reading import Evaluation
+from smoothdino_jax.apps.report.words import named
 
 _QUALITY = [cv2.IMWRITE_WEBP_QUALITY, 80]  # 0..100
 _ORDER = ("image", "vanilla", "smoothed", "truth", "vanilla error", "smoothed error")  # two lines of three
@@ -38,7 +39,7 @@ def player(evaluation: Evaluation) -> dict | None:
     layers = []
     for key, uris in found.items():
         row, _, error = key.partition(" ")
-        label = f"{names.get(row, row)}{', absolute error' if error else ''}"
+        label = f"{named(names[row]) if row in names else row}{', absolute error' if error else ''}"
         layers.append({"key": key, "label": label, "first": uris[0], "mse": key in mse})
     bars = [_bar("depth", made.depth_range, made.depth_bar)]
     if made.error_range is not None:
@@ -48,8 +49,8 @@ def player(evaluation: Evaluation) -> dict | None:
     return {
         "layers": layers,
         "bars": bars,
-        "caption": f"{len(numbers)} consecutive frames of {clip.scene}, in one range of colours; grey is where nothing "
-        "was read." + (" The MSE is the evaluation’s; a frame that it did not score has none." if mse else ""),
+        "caption": f"{len(numbers)} consecutive frames of {named(clip.scene)}, in one range of colours; grey is where "
+        "nothing was read." + (" The MSE is the evaluation’s; a frame that it did not score has none." if mse else ""),
         "width": width,
         "height": height,
         "data": {"numbers": numbers, "pictures": found, "mse": mse},

@@ -4,23 +4,24 @@ Without `metrics.json` there is nothing to report. All else adds to a report: wh
 reason in `Evaluation.absent`. A file that is there but can't be read is an error: it should not pass for absent.
 """
 
-import csv
 import dataclasses
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Shaped
 
+from smoothdino_jax.apps.report.frames_file import read_frames
+from smoothdino_jax.apps.report.words import named
 from smoothdino_jax.data.frames import DataError
 from smoothdino_jax.evaluation.bootstrap import bootstrap_change
 from smoothdino_jax.evaluation.clip import Clip
-from smoothdino_jax.evaluation.rows import VERSION
+from smoothdino_jax.evaluation.rows import check_version
 
 FIELDS = ("name", "kind", "what", "model", "frames", "scenes", "empty", "nonfinite", "counts", "missing")
 FIELDS += ("unit", "units", "mse", "mse_ci", "mse_change", "mse_change_ci")
-_LABELS = ("row", "scene")
-_COUNTS = ("frame", "pixels", "nonfinite")
+_AGAIN = "run eval.py again"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,12 +116,12 @@ def read_evaluation(workdir: Path, folder: str = "eval") -> Evaluation:
     run = {}
     if (evaluation / "run.json").is_file():
         run = _read_object(evaluation / "run.json")
-        _check_version(evaluation / "run.json", run)
+        check_version(evaluation / "run.json", run)
     else:
         absent.append(f"{folder}/run.json is missing: the command, the versions and the data are not known.")
     clip = None
     if (evaluation / "clip.npz").is_file():
-        clip = Clip.load(evaluation / "clip.npz")
+        clip = _read_clip(evaluation / "clip.npz")
     else:
         absent.append(f"{folder}/clip.npz is missing: no pictures and no player (eval.py with eval.pictures=False).")
     config = _read_object(workdir / "config.json") if (workdir / "config.json").is_file() else {}
@@ -130,6 +131,11 @@ def read_evaluation(workdir: Path, folder: str = "eval") -> Evaluation:
     if (workdir / "run.json").is_file():
         trained_by = str(_read_object(workdir / "run.json").get("command", ""))
     found = Evaluation(workdir, folder, rows, frames, run, clip, {}, config, trained_by, absent)
+    if clip is not None and (unfit := _unfit(found)):
+        absent.append(
+            f"{folder}/clip.npz is of another evaluation, so there are no pictures and no player: {unfit} ({_AGAIN})."
+        )
+        found = dataclasses.replace(found, clip=None)
     found.logs.update(_read_logs(found))
     if not found.logs:
         absent.append("log.jsonl is missing: no curves of the training.")
@@ -148,7 +154,7 @@ def read_rows(path: Path) -> list[dict]:
     if not rows:
         raise DataError(f"{path} has no rows: {_AGAIN}")
     for row in rows:
-        _check_version(path, row)
+        check_version(path, row)
         if lacking := [field for field in FIELDS if field not in row]:
             name = row.get("name", "a row without a name")
             raise DataError(f"{path}: {name} lacks {', '.join(lacking)}: {_AGAIN}")
@@ -156,40 +162,6 @@ def read_rows(path: Path) -> list[dict]:
     if len(set(names)) < len(names):
         raise DataError(f"{path} names a row twice ({', '.join(names)}): {_AGAIN}")
     return rows
-
-
-def read_frames(path: Path) -> dict[str, dict[str, Shaped[np.ndarray, "f"]]]:
-    """The columns of a `frames.csv` by row name, see `Evaluation.frames`.
-
-    Raises:
-        DataError: columns that lack, or a cell that is no number.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            header, *lines = csv.reader(file)
-    except (OSError, ValueError, csv.Error) as error:  # of UTF-8 too; and of a file without a line
-        raise DataError(f"{path} can't be read ({error}): {_AGAIN}") from None
-    if lacking := [name for name in (*_LABELS, *_COUNTS) if name not in header]:
-        raise DataError(f"{path} has no column {', '.join(lacking)}: {_AGAIN}")
-    rows = {}
-    for number, line in enumerate(lines, 2):
-        if len(line) != len(header):
-            raise DataError(f"{path}, line {number}: {len(line)} cells under {len(header)} columns: {_AGAIN}")
-        rows.setdefault(line[header.index("row")], []).append(line)
-    try:
-        return {row: _columns(header, cells) for row, cells in rows.items()}
-    except ValueError as error:
-        raise DataError(f"{path} has a cell that is no number ({error}): {_AGAIN}") from None
-
-
-_AGAIN = "run eval.py again"
-
-
-def _columns(header: list[str], lines: list[list[str]]) -> dict[str, Shaped[np.ndarray, "f"]]:
-    columns = {name: cells for name, cells in zip(header, zip(*lines, strict=True), strict=True) if name != "row"}
-    numbers = {name: np.array([float(cell or "nan") for cell in columns[name]]) for name in columns if name != "scene"}
-    counts = {name: np.array([int(float(cell)) for cell in columns[name]]) for name in _COUNTS}
-    return {"scene": np.array(columns["scene"])} | numbers | counts
 
 
 def _read_json(path: Path):
@@ -204,6 +176,24 @@ def _read_object(path: Path) -> dict:
     if not isinstance(found, dict):
         raise DataError(f"{path} holds no JSON object: {_AGAIN}")
     return found
+
+
+def _read_clip(path: Path) -> Clip:
+    try:
+        if zipfile.is_zipfile(path):
+            return Clip.load(path)
+    except DataError as error:
+        if "allow_pickle" not in str(error):  # numpy's advice, to whoever wrote the file
+            raise
+    raise DataError(f"{path} is no archive of arrays: {_AGAIN}")
+
+
+def _unfit(found: Evaluation) -> str:
+    """Why the clip's rows are not the evaluation's own; "" where they are."""
+    wanted = [found.rows[0]["name"], *([found.smoothed["name"]] if found.smoothed else [])]
+    if lacking := [name for name in wanted if name not in found.clip.predictions]:
+        return f"it lacks the row {', '.join(map(named, lacking))}"
+    return found.clip.foreign(found.rows)
 
 
 def _read_logs(found: Evaluation) -> dict[str, list[dict]]:
@@ -233,20 +223,6 @@ def _read_log(path: Path) -> list[dict]:
             raise DataError(f"{path}, line {number} is no line of a training's log: mend or remove it")
         lines.append(entry)
     return lines
-
-
-def _check_version(path: Path, found: dict) -> None:
-    version = found.get("version")
-    if version != VERSION:
-        told = "without a version" if version is None else f"in version {version}"
-        raise DataError(
-            f"{path} was written {told}, by {'a newer' if _newer(version) else 'an older'} eval.py; this report reads "
-            f"version {VERSION}: {'update smoothdino-jax' if _newer(version) else _AGAIN}"
-        )
-
-
-def _newer(version) -> bool:
-    return isinstance(version, int) and version > VERSION
 
 
 def _no_evaluation(workdir: Path, folder: str) -> str:

@@ -27,6 +27,13 @@ function sortRows(body, column, sign, asText) {
   body.append(...rows.map(({ row }) => row));
 }
 
+// What is wider than its frame fades at the right, until it is scrolled there.
+for (const frame of document.querySelectorAll(".scroll")) {
+  const mark = () => frame.classList.toggle("more", frame.scrollWidth - frame.clientWidth - frame.scrollLeft > 1);
+  frame.addEventListener("scroll", mark);
+  new ResizeObserver(mark).observe(frame);
+}
+
 // Explanations: of the element under the pointer or with the focus, until Escape.
 const tip = document.createElement("div");
 tip.id = "tip";

@@ -5,7 +5,7 @@ at least 8 points, so that a figure 900 pixels wide can be read without enlargin
 """
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +22,7 @@ SMALL, NORMAL, LARGE = 8.5, 9.5, 11  # points
 _DPI = 100
 _WIDTH = 9.0  # inches
 _STROKES = ("-", "--", ":", "-.")
+_MOST = 3  # times the median: longer bars may be cut
 _MARKERS = ("o", "s", "^", "D")
 
 
@@ -71,6 +72,40 @@ def label(name: str, length: int = 34) -> str:
     return "".join(letter if _has(letter) else "□" for letter in name).replace("$", r"\$")
 
 
+def quoted(name: str) -> str:
+    """A name within a sentence."""
+    return f"“{label(name)}”"
+
+
+def cut_bars(
+    axes: Axes,
+    values: Sequence[float],
+    least: float,
+    form: Callable[[float], str],
+    intervals: Sequence[tuple[float, float] | None] = (),
+) -> None:
+    """Ends the axis where bars that are much longer than most would leave nothing of the others, and says so on them.
+
+    Args:
+        axes: with horizontal bars at 0, 1, …
+        values: their ends; only those above 0 are cut.
+        least: where the axis ends at the least.
+        form: writes the value of a bar that is cut.
+        intervals: of the bars. Where one alone is cut, an arrow says so.
+    """
+    spans = [ends or (value, value) for value, ends in zip(values, intervals or [None] * len(values), strict=True)]
+    lows, tops = np.minimum(values, np.min(spans, 1)), np.maximum(values, np.max(spans, 1))
+    end = max(least, _MOST * float(np.median(np.abs(values))))
+    if tops.max() <= 1.5 * end:
+        return
+    axes.set_xlim(min(0, 1.05 * lows.min()), end)
+    for place in np.flatnonzero(tops > end):
+        box = {"boxstyle": "square,pad=0.2", "facecolor": "white", "edgecolor": INK, "linewidth": 0.6}
+        look = {"ha": "right", "va": "center", "fontsize": SMALL, "color": INK, "bbox": box}
+        text = f"{form(values[place])} ▸" if values[place] > end else "▸"
+        axes.annotate(text, (end, place), (-3, 0), textcoords="offset points", **look)
+
+
 def names_beside(axes: Axes, rows: Sequence[dict]) -> None:
     """The rows' names at the left of horizontal bars, the first at the top."""
     axes.set_yticks(range(len(rows)), [label(row["name"]) for row in rows])
@@ -104,8 +139,8 @@ def legend_below(figure: Figure, axes: Axes, handles=None) -> None:
 
 
 def percent(share: float) -> str:
-    """A signed change: -0.174 is "−17.4 %"."""
-    return f"{100 * share:+.1f} %".replace("-", "−")
+    """A signed change: -0.174 is "−17.4 %", 12.34 is "+1234 %"."""
+    return f"{100 * share:+.{0 if abs(share) >= 10 else 1}f} %".replace("-", "−")
 
 
 def number(value: float) -> str:

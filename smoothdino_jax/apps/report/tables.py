@@ -8,6 +8,7 @@ from smoothdino_jax.apps.report import style
 from smoothdino_jax.apps.report.findings import percent, resampled
 from smoothdino_jax.apps.report.reading import FIELDS, Evaluation
 from smoothdino_jax.apps.report.scenes import scene_means
+from smoothdino_jax.apps.report.words import named
 from smoothdino_jax.metrics import Definition
 
 # Title -> how the names of its metrics start; the first that fits, and the last takes what is left.
@@ -22,24 +23,26 @@ _CAPTIONS = {
     "Scale": "How much of the error is one factor on the whole frame, and what remains when that is divided out.",
     "Over time": "How much a prediction changes from frame to frame where the scene does not.",
     "Sharpness": "Whether depth edges are kept: a smoother can win in MSE by blurring them.",
-    "Cost": "Of one stream at batch 1.",
+    "Cost": "Of one stream at batch 1. The memory is what the compiler, XLA, plans for a step; a process needs more.",
 }
 _COST = {
     "ms_per_frame": Definition("time", "ms", "lower", "Median time of a frame."),
     "ms_p95": Definition("95 %", "ms", "lower", "95 % of the frames take no longer."),
     "encoder": Definition("encoder", "ms", "", "Of the time, the encoder's."),
-    "phase_correlation": Definition("phase correlation", "ms", "", "Of the time, the phase correlation's."),
+    "phase_correlation": Definition("phase corr.", "ms", "", "Of the time, the phase correlation's."),
     "adapter": Definition("adapter", "ms", "", "Of the time, the adapter's."),
     "decoder": Definition("decoder", "ms", "", "Of the time, the decoder's."),
-    "parameters": Definition("parameters", "", "", "Number of weights."),
-    "parameters_adapter": Definition("of the adapter", "", "", "Number of weights of the adapter."),
-    "flops": Definition(
-        "operations", "GFLOP", "lower", "Floating-point operations of a frame, as the compiler counts."
-    ),
+    "parameters": Definition("weights", "10⁶", "", "Number of weights, in millions."),
+    "parameters_adapter": Definition("adapter’s", "10⁶", "", "Number of weights of the adapter, in millions."),
+    "flops": Definition("work", "GFLOP", "lower", "Floating-point operations of a frame, as the compiler counts."),
     "xla_mib": Definition(
-        "compiled memory", "MiB", "lower", "What the compiled step holds at most: weights, frames, state."
+        "XLA’s plan",
+        "MiB",
+        "lower",
+        "Memory that XLA plans for the compiled step: weights, frames, state, temporaries.",
     ),
 }
+_UNITS = {"parameters": 1e6, "parameters_adapter": 1e6, "flops": 1e9}
 _INTERVALS = ("mse_ci", "mse_change_ci")
 _NOT_METRICS = {*FIELDS, *_COST, "version", "ms_parts"} - {"mse"}
 
@@ -74,7 +77,7 @@ class Table(NamedTuple):
 
 def summary(evaluation: Evaluation) -> Table:
     """Model, MSE and inference time, as the paper's Table I, with the change against the first row."""
-    first, units = evaluation.rows[0]["name"], resampled(evaluation.rows)
+    first, units = named(evaluation.rows[0]["name"]), resampled(evaluation.rows)
     rows = [row for row in evaluation.rows if row["kind"] == "model"]
     columns = [Column("model", "model", text=True), Column("mse", "MSE [m²]", "Mean squared error of depth.")]
     columns += [
@@ -129,8 +132,9 @@ def metric_tables(rows: Sequence[dict], definitions: Mapping[str, Definition]) -
 
 
 def _costs(row: dict) -> dict:
-    flops = row.get("flops")
-    return row | (row.get("ms_parts") or {}) | {"flops": None if flops is None else flops / 1e9}
+    scaled = {name: row.get(name) for name in _UNITS}
+    scaled = {name: None if value is None else value / _UNITS[name] for name, value in scaled.items()}
+    return row | (row.get("ms_parts") or {}) | scaled
 
 
 def metric_names(rows: Sequence[dict], definitions: Mapping[str, Definition]) -> list[str]:
@@ -147,10 +151,10 @@ def scenes_table(evaluation: Evaluation) -> Table | None:
         return None
     names = [row["name"] for row in evaluation.rows if row["kind"] == "model"]
     columns = [Column("scene", "scene", text=True), Column("frames", "frames", "Frames with a reading.")]
-    columns += [Column(name, f"{name} [m²]", f"MSE of {name}.") for name in names]
+    columns += [Column(name, f"{named(name)} [m²]", f"MSE of {named(name)}.") for name in names]
     smoothed = evaluation.smoothed
     if smoothed:
-        columns.append(Column("change", "change", f"Of the MSE, {smoothed['name']} against {names[0]}."))
+        columns.append(Column("change", "change", f"Of the MSE, {named(smoothed['name'])} against {named(names[0])}."))
     means = {name: scene_means(evaluation.frames[name], "mse") for name in names}
     decimals = _decimals([mean for of_row in means.values() for _, mean in of_row.values() if mean is not None])
     rows = []
