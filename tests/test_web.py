@@ -1,15 +1,10 @@
-"""A video behind the page, without a browser: takes, limits, bad uploads, what is stored and what is sent."""
+"""A video behind the page, without a browser: takes, limits, bad uploads, and what is stored."""
 
-import base64
 import csv
 import io
-import json
 import re
-import types
 import zipfile
-import zlib
 
-import cv2
 import numpy as np
 import pytest
 from video_files import SIZE, audio_file, clip, empty_video, truncated_video, write_video
@@ -18,16 +13,14 @@ from web_takes import FRAMES, TINY, clip_bytes, run, stored, upload
 from smoothdino_jax.apps.video_arguments import usual_short_side, working_size
 from smoothdino_jax.apps.web.depth_zip import DepthZip, millimetres
 from smoothdino_jax.apps.web.session import Session, watch
-from smoothdino_jax.apps.web.take import Models, Seen
-from smoothdino_jax.apps.web.uploads import Limits
+from smoothdino_jax.apps.web.take import Models, Take, working
+from smoothdino_jax.apps.web.uploads import ENDINGS, Limits
 from smoothdino_jax.data.frames import DataError
-from smoothdino_jax.models.phase_correlation import Shift
 from smoothdino_jax.stream import Stream
 from smoothdino_jax.weights import load, save
 
 pytest.importorskip("gradio", reason="gradio is not installed: pip install -e .[web]")
 
-from smoothdino_jax.apps.web.viewer import SHOWN, payload
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # Gradio's, see web_page.py
 
@@ -115,6 +108,17 @@ def test_stop_while_waiting_ends_before_the_first_frame(session, models, video_b
     assert (last.kind, last.message, last.archive) == ("done", "stopped before the first frame", None)
 
 
+def test_it_is_known_when_a_model_is_at_work(models, tmp_path, monkeypatch):
+    seen, warm_up, call = [], Stream.warm_up, Stream.__call__
+    monkeypatch.setattr(Stream, "warm_up", lambda *arguments: (seen.append(working()), warm_up(*arguments))[1])
+    monkeypatch.setattr(Stream, "__call__", lambda *arguments: (seen.append(working()), call(*arguments))[1])
+    take = Take(models, TINY, SIZE, tmp_path / "depth.zip")
+    seen.append(working())
+    take.see(clip(1)[0], 0.0)
+    take.close()
+    assert (seen[0], seen[-2:], working()) == (True, [False, True], False)
+
+
 def test_a_model_without_adapter_shows_vanilla_alone(session, tiny_model, tmp_path, video_bytes):
     checkpoint = save(tiny_model.vanilla(), tmp_path / "model")
     upload(session, video_bytes)
@@ -165,6 +169,16 @@ def test_what_is_no_video_is_an_error_by_its_own_name(session, models, tmp_path,
     assert run(session, models)[-1].kind == "done"
 
 
+@pytest.mark.parametrize(
+    ("ending", "coded"),
+    [(".ts", {}), (".gif", {"codec": "gif", "pixels": "rgb8"}), (".y4m", {"codec": "wrapped_avframe"})],
+)
+def test_videos_beside_the_usual_are_taken(session, models, tmp_path, ending, coded):
+    assert ending in ENDINGS
+    upload(session, write_video(tmp_path / f"walk{ending}", clip(FRAMES), **coded).read_bytes(), f"walk{ending}")
+    assert run(session, models)[-1].message == f"walk{ending}: {FRAMES} frames"
+
+
 def test_without_a_video_there_is_a_message(session, models):
     (error,) = run(session, models)
     assert (error.kind, error.message) == ("error", "choose a video first")
@@ -189,8 +203,13 @@ def test_a_video_that_breaks_off_keeps_the_depth_before(session, models, tmp_pat
     video = truncated_video(tmp_path / "cut.mkv", clip(60), part=0.5)
     upload(session, video.read_bytes(), "cut.mkv")
     last = run(session, models)[-1]
-    assert last.kind in ("error", "done")  # some formats don't know their end
-    assert 0 < len(stored(last.archive)) < 60
+    whole = len(stored(last.archive))
+    assert 0 < whole < 60
+    assert last.kind == "error"
+    assert last.message.startswith(f"cut.mkv breaks off at frame {whole}, ")
+    assert last.message.endswith(
+        f": the file is cut short; the depth of the {whole} frames before it can be downloaded"
+    )
 
 
 def test_a_full_disk_is_a_message(session, models, video_bytes, monkeypatch):
@@ -236,25 +255,3 @@ def test_an_archive_without_frames_is_none(tmp_path):
 def test_millimetres_round_and_stop_at_16_bits():
     depth = np.array([[0.0004, 0.0006, 1.2345678, 65.535, 80, np.nan]], np.float32)
     assert millimetres(depth).tolist() == [[0, 1, 1235, 65535, 65535, 0]]
-
-
-# What the browser gets.
-
-
-@pytest.mark.parametrize("size", [(42, 56), (300, 1300), (1300, 300)])
-def test_the_browser_gets_the_depth_itself(size):
-    rng = np.random.default_rng(0)
-    image = rng.integers(0, 256, (*size, 3), np.uint8)
-    depth = rng.uniform(0.5, 9, size).astype(np.float32)
-    seen = Seen(0, 0.0, image, {"vanilla": depth}, (0.0, 10.0), Shift(1.0, -2.0, 0.5), 0, 12.0, np.nan)
-    frame = json.loads(payload(types.SimpleNamespace(message="", kind="info", share=None, seen=seen)))["frame"]
-    height, width = frame["shown"]
-    assert max(height, width) <= SHOWN
-    assert width / height == pytest.approx(size[1] / size[0], rel=0.02)
-    sent = np.frombuffer(zlib.decompress(base64.b64decode(frame["depths"]["vanilla"])), "<u2").reshape(height, width)
-    rows = [int((row + 0.5) * size[0] / height) for row in range(height)]
-    columns = [int((column + 0.5) * size[1] / width) for column in range(width)]
-    assert np.abs(sent / 1000 - depth[np.ix_(rows, columns)]).max() <= 0.00051
-    assert frame["fps"] is None  # JSON has no NaN
-    picture = cv2.imdecode(np.frombuffer(base64.b64decode(frame["image"]), np.uint8), cv2.IMREAD_COLOR)
-    assert picture.shape == (height, width, 3)

@@ -9,7 +9,7 @@ import pytest
 from web_takes import TINY
 
 import smoothdino_jax.apps.web.command as command
-from smoothdino_jax.apps.web.uploads import Limits
+from smoothdino_jax.apps.web.uploads import ENDINGS, Limits
 from smoothdino_jax.data.frames import DataError
 
 pytest.importorskip("gradio", reason="gradio is not installed: pip install -e .[web]")
@@ -34,6 +34,8 @@ def test_the_server_listens_here_alone_and_leaves_nothing(monkeypatch):
         assert demo.local_url.startswith("http://127.0.0.1:")
         assert not demo.analytics_enabled
         assert demo.share_url is None
+        (box,) = (block for block in demo.blocks.values() if block.elem_id == "file")
+        assert set(box.file_types) == set(ENDINGS)  # what can be read can be chosen
         port = int(demo.local_url.rsplit(":", 1)[1].strip("/"))
         folders = set(root.parent.glob("smoothdino_web_*"))
         with pytest.raises(DataError, match="is taken"), served([TINY], port=port):
@@ -71,6 +73,22 @@ def test_without_gradio_the_command_says_what_to_install(monkeypatch):
     monkeypatch.setattr(command.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(DataError, match=r"pip install smoothdino-jax\[web\]"):
         start()
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_page_that_ends_does_not_wait_for_its_model(monkeypatch, busy):
+    import smoothdino_jax.apps.web.page as page
+    import smoothdino_jax.apps.web.take as take
+
+    def serve(*arguments, **options):
+        raise KeyboardInterrupt
+
+    left = []
+    monkeypatch.setattr(page, "serve", serve)
+    monkeypatch.setattr(take, "working", lambda: busy)
+    monkeypatch.setattr(command.os, "_exit", left.append)
+    start()
+    assert left == [0] * busy
 
 
 def test_the_command_serves_until_it_is_interrupted_and_warns_where_others_can_reach_it(monkeypatch, capsys):

@@ -10,9 +10,13 @@ from web_takes import TINY, clip_bytes, stored
 
 from smoothdino_jax.apps.web.take import Models
 from smoothdino_jax.apps.web.uploads import Limits
+from smoothdino_jax.stream import Stream
 
 pytest.importorskip("gradio", reason="gradio is not installed: pip install -e .[web]")
 
+import gradio
+
+import smoothdino_jax.apps.web.actions as actions_module
 from smoothdino_jax.apps.web.actions import Actions
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # Gradio's, see web_page.py
@@ -81,6 +85,44 @@ def test_a_webcam_that_changes_its_size_or_is_grey_goes_on(actions):
     dot = np.zeros((1, 1, 3), np.uint8)
     actions.see(dot, TINY, tab("a"))
     assert json.loads(actions.see(dot, TINY, tab("a"))[0])["kind"] == "error"
+
+
+def test_a_turn_begins_when_the_model_is_ready_and_what_comes_after_it_is_refused(actions, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(actions_module, "time", types.SimpleNamespace(monotonic=lambda: now[0]))
+    warm_up = Stream.warm_up
+
+    def slowly(*arguments):
+        now[0] += 1000
+        warm_up(*arguments)
+
+    monkeypatch.setattr(Stream, "warm_up", slowly)
+    frame = clip(1)[0]
+    message, _ = [actions.see(frame, TINY, tab("a")) for _ in range(2)][-1]
+    assert json.loads(message)["message"] == "webcam, 120 s left of this turn"
+    now[0] += 119
+    message, _ = [actions.see(frame, TINY, tab("a")) for _ in range(2)][-1]  # the pause before made it a new take
+    assert json.loads(message)["message"] == "webcam, 1 s left of this turn"
+    now[0] += 2
+    for _ in range(3):  # until the browser has stopped
+        message, download = actions.see(frame, TINY, tab("a"))
+        over = json.loads(message)
+        assert over["message"] == "your turn is over: its depth can be downloaded; press Record for another"
+        assert (over["kind"], over["stop"], over["frame"]) == ("done", True, None)
+        assert len(stored(download["value"])) == 1
+    assert actions.finish(tab("a")) == (gradio.skip(), gradio.skip())  # nothing is taken back
+    assert len(stored(download["value"])) == 1
+    assert "ready" in json.loads(actions.see(frame, TINY, tab("a"))[0])["message"]
+    assert json.loads(actions.see(frame, TINY, tab("a"))[0])["message"] == "webcam, 120 s left of this turn"
+
+
+def test_a_webcam_without_a_model_is_stopped_and_keeps_the_message(actions):
+    frame = clip(1)[0]
+    message, _ = [actions.see(frame, "nowhere", tab("a")) for _ in range(2)][-1]
+    error = json.loads(message)
+    assert (error["kind"], error["stop"]) == ("error", True)
+    assert "nowhere" in error["message"]
+    assert actions.finish(tab("a")) == (gradio.skip(), gradio.skip())
 
 
 def test_a_tab_that_is_closed_leaves_nothing(actions, video_bytes, tmp_path):

@@ -98,33 +98,50 @@ class Actions:
             return gr.skip(), gr.skip()
         grey = image.ndim == 2
         image = np.ascontiguousarray(np.repeat(image[..., None], 3, 2) if grey else image[..., :3])
-        now = time.monotonic()
-        try:
-            take = session.take
-            size = image.shape[:2]
-            if take is None or not take.current or take.size != size or now - session.latest > _PAUSE:
-                self._finish(session)
-                if not session.announced:  # a frame later, so that people know what they wait for
-                    session.announced, session.asked = True, now
-                    return payload(getting_ready(checkpoint, size)), _no_download()
-                session.take = take = Take(self._models, checkpoint, size, session.archive("webcam"))
-                session.began = now = time.monotonic()
-            session.announced = False
-            seen = take.see(image, now - session.began)
-            session.latest = time.monotonic()
-        except (DataError, ValueError) as error:
-            return payload(Progress(str(error), "error")), _no_download()
-        left = max(0.0, self._limits.seconds - (now - session.asked))
-        return payload(Progress(f"webcam, {left:.0f} s left of this turn", seen=seen)), _no_download()
+        with session.webcam:
+            if session.over is None:
+                try:
+                    progress = self._see(session, image, checkpoint)
+                except (DataError, ValueError) as error:
+                    progress = Progress(str(error), "error", stop=session.take is None)
+                if progress.stop:
+                    session.over = progress
+            else:
+                progress = session.over
+        return payload(progress), _download(progress.archive)
+
+    def _see(self, session: Session, image: np.ndarray, checkpoint: str) -> Progress:
+        now, take, size = time.monotonic(), session.take, image.shape[:2]
+        if session.ends is not None and now >= session.ends:
+            archive = self._finish(session)
+            depth = ": its depth can be downloaded" if archive else ""
+            return Progress(f"your turn is over{depth}; press Record for another", "done", archive=archive, stop=True)
+        if take is None or not take.current or take.size != size or now - session.latest > _PAUSE:
+            self._finish(session)
+            if not session.announced:  # a frame later, so that people know what they wait for
+                session.announced = True
+                return getting_ready(checkpoint, size)
+            session.take = take = Take(self._models, checkpoint, size, session.archive("webcam"))
+            waited, now = time.monotonic() - now, time.monotonic()
+            session.began = now
+            session.ends = now + self._limits.seconds if session.ends is None else session.ends + waited
+        session.announced = False
+        seen = take.see(image, now - session.began)
+        session.latest = time.monotonic()
+        return Progress(f"webcam, {max(0, session.ends - now):.0f} s left of this turn", seen=seen)
 
     def finish(self, request: gr.Request) -> tuple:
-        """The webcam was turned off, or its turn is over."""
+        """The webcam's recording was stopped."""
         session = self.session(request)
-        session.announced = False
-        try:
-            archive = self._finish(session)
-        except DataError as error:
-            return payload(Progress(str(error), "error")), _no_download()
+        with session.webcam:
+            session.announced, session.ends = False, None
+            over, session.over = session.over, None
+            if over is not None:  # told already
+                return gr.skip(), gr.skip()
+            try:
+                archive = self._finish(session)
+            except DataError as error:
+                return payload(Progress(str(error), "error")), _no_download()
         if archive is None:
             return payload(Progress("webcam off")), gr.skip()
         return payload(Progress("webcam off: its depth can be downloaded", "done")), _download(archive)

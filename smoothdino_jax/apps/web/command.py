@@ -3,9 +3,11 @@
 import argparse
 import importlib.util
 import math
+import os
 import signal
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from smoothdino_jax.data.frames import DataError
 from smoothdino_jax.weights import embedded, read_config
@@ -77,6 +79,7 @@ def _run(args: argparse.Namespace) -> None:
     checkpoints = _check(args)
     # After the arguments, which are checked in no time; Gradio takes seconds to import.
     from smoothdino_jax.apps.web.page import serve
+    from smoothdino_jax.apps.web.take import working
     from smoothdino_jax.apps.web.uploads import Limits
 
     if args.host not in _LOCAL:
@@ -92,6 +95,8 @@ def _run(args: argparse.Namespace) -> None:
             signal.pause() if hasattr(signal, "pause") else demo.block_thread()
     except KeyboardInterrupt:
         _say("ended; uploads and depth are removed")
+        if working():
+            _leave()
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -115,6 +120,13 @@ def _check(args: argparse.Namespace) -> list[str]:
 
 def _interrupt(*_) -> None:
     raise KeyboardInterrupt
+
+
+def _leave() -> NoReturn:
+    """Ends the process without waiting for its threads."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _say(text: str) -> None:

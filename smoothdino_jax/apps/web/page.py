@@ -16,10 +16,11 @@ from pathlib import Path
 import gradio as gr
 
 from smoothdino_jax.apps.web.actions import Actions
-from smoothdino_jax.apps.web.uploads import Limits
+from smoothdino_jax.apps.web.uploads import ENDINGS, Limits
 from smoothdino_jax.apps.web.viewer import viewer
 from smoothdino_jax.data.frames import DataError
 
+_GETTING_READY = 300  # seconds, more than any model takes
 _CAMERA = {"video": {"width": {"ideal": 640}, "height": {"ideal": 480}}}
 _CSS = (files("smoothdino_jax.apps.web") / "page.css").read_text("utf-8")
 
@@ -40,7 +41,7 @@ def build(actions: Actions, checkpoints: Sequence[str], limits: Limits) -> gr.Bl
                 with gr.Tab("Video"):
                     file = gr.File(
                         label=f"Video, up to {limits.megabytes:g} MB and {limits.seconds:g} s",
-                        file_types=["video"],
+                        file_types=list(ENDINGS),
                         height=150,
                         elem_id="file",
                     )
@@ -69,7 +70,7 @@ def build(actions: Actions, checkpoints: Sequence[str], limits: Limits) -> gr.Bl
                     "Videos and depth stay on the machine that shows this page, and are removed with this tab."
                 )
         queue = gr.Markdown("", elem_id="queue")  # where Gradio tells the place in it
-        screen = viewer()
+        screen = viewer(limits)
 
         one_at_a_time = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
         one_at_a_time |= {"show_progress": "minimal", "show_progress_on": queue}
@@ -84,7 +85,8 @@ def build(actions: Actions, checkpoints: Sequence[str], limits: Limits) -> gr.Bl
             [camera, checkpoint],
             [screen, download],
             stream_every=0.1,
-            time_limit=round(limits.seconds),  # getting the model ready included
+            # The turn is ended by `see`, which knows when the model was ready; this is for who doesn't stop then.
+            time_limit=round(limits.seconds) + _GETTING_READY,
             **one_at_a_time,
         ).then(actions.finish, None, [screen, download], **once)
         demo.unload(actions.leave)
@@ -146,8 +148,8 @@ def serve(
             raise DataError(f"{host}:{port} can't be opened, or is taken: choose another --port") from error
         yield demo
     finally:
+        actions.close()  # first: takes end while Gradio closes
         demo.close(verbose=False)
-        actions.close()
         shutil.rmtree(root, ignore_errors=True)
         if before is None:
             del os.environ["GRADIO_TEMP_DIR"]

@@ -28,11 +28,13 @@ class Session:
         video: what was uploaded last; None without.
         name: of the file that was uploaded, as its owner calls it.
         stopped: set to end a take after the frame at hand.
+        webcam: held while a frame of the webcam is seen, or its take ended.
         take: the webcam's, if one is being recorded.
-        asked: when it was asked for, seconds of the monotonic clock.
-        began: when its first frame was seen.
+        began: when its first frame was seen, seconds of the monotonic clock.
         latest: when its latest frame came.
+        ends: when the webcam's turn does; None before its model is ready.
         announced: whether the wait for its model was.
+        over: how the turn ended, until its recording is stopped; what comes of that is refused.
         closed: whether the tab is gone.
     """
 
@@ -46,9 +48,12 @@ class Session:
         self.video: Path | None = None
         self.name = ""
         self.stopped = threading.Event()
+        self.webcam = threading.Lock()
         self.take: Take | None = None
-        self.asked = self.began = self.latest = 0.0
+        self.began = self.latest = 0.0
+        self.ends: float | None = None
         self.announced = False
+        self.over: Progress | None = None
         self.closed = False
 
     def keep_video(self, upload: Path, name: str) -> None:
@@ -97,6 +102,7 @@ class Progress(NamedTuple):
         share: 0 to 1 where the length is known.
         seen: the frame to show; None leaves the one before.
         archive: raw depth to download, once it is whole.
+        stop: whether the browser is to stop recording.
     """
 
     message: str
@@ -104,6 +110,7 @@ class Progress(NamedTuple):
     share: float | None = None
     seen: Seen | None = None
     archive: Path | None = None
+    stop: bool = False
 
 
 def watch(session: Session, models: Models, checkpoint: str, limits: Limits, every: float = 0.1) -> Iterator[Progress]:
@@ -169,6 +176,7 @@ def _broken(message: str, take: Take | None) -> Progress:
         take.close()
     except DataError:  # the error may be just that
         return Progress(message, "error")
+    message = re.sub(r"; the \d+ frames before it are whole$", "", message)  # these are the same
     message += f"; the depth of the {take.frames} frames before it can be downloaded"
     return Progress(message, "error", archive=take.archive.path)
 

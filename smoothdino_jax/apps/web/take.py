@@ -1,7 +1,9 @@
 """One video, or one recording of a webcam, in front of a model: frames in, depth and what there is to say of it out."""
 
+import contextlib
 import time
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +16,8 @@ from smoothdino_jax.models.phase_correlation import Shift
 from smoothdino_jax.models.smoothdino import SmoothDINO
 from smoothdino_jax.stream import Stream
 from smoothdino_jax.weights import load
+
+_at_work: list[object] = []  # the takes whose model is, in whatever thread
 
 
 class Seen(NamedTuple):
@@ -110,9 +114,10 @@ class Take:
         if min(size) < 2:
             raise DataError(f"frames of {size[1]}×{size[0]} pixels: they need at least 2 on each side")
         self._models, self.size = models, size
-        self._stream, model, self._compare = models.stream(checkpoint, size, self)
+        with self._working():
+            self._stream, model, self._compare = models.stream(checkpoint, size, self)
+            self._stream.warm_up(size)
         self._range = (0.0, model.config.decoder.max_depth)
-        self._stream.warm_up(size)
         self.archive = DepthZip(archive)
         self._latencies, self._moments = deque(maxlen=20), deque(maxlen=20)
         self._cuts = 0
@@ -139,7 +144,8 @@ class Take:
             ValueError: the frame can't be used; the take goes on.
         """
         began = time.perf_counter()
-        result = self._stream(image)
+        with self._working():
+            result = self._stream(image)
         now = time.perf_counter()
         depths = dict(zip(("vanilla", "smoothed"), result, strict=True)) if self._compare else {"vanilla": result}
         self._latencies.append(1000 * (now - began))
@@ -155,3 +161,16 @@ class Take:
     def close(self) -> None:
         """Finishes the archive."""
         self.archive.close()
+
+    @contextlib.contextmanager
+    def _working(self) -> Iterator[None]:
+        _at_work.append(self)
+        try:
+            yield
+        finally:
+            _at_work.remove(self)
+
+
+def working() -> bool:
+    """Whether a model is being loaded, compiled or run in some thread, which would crash as the interpreter ends."""
+    return bool(_at_work)

@@ -8,9 +8,26 @@ import av
 from smoothdino_jax.apps.video_sources import Video, open_video
 from smoothdino_jax.data.frames import DataError
 
-# By FFmpeg's names. Playlists (HLS, DASH, concat) are left out on purpose: they name other files and addresses, and
-# would have the server read those. Sound is in, so that it can be called by its name.
-_CONTAINERS = "mov,matroska,webm,avi,mpeg,mpegts,ogg,flv,asf,gif,yuv4mpegpipe,ivf,h264,hevc,wav,mp3,flac,aac"
+# By FFmpeg's names, and how the names of such files end. Playlists (HLS, DASH, concat) are left out on purpose: they
+# name other files and addresses, and would have the server read those.
+KINDS = {
+    "mov": (".mp4", ".m4v", ".mov", ".3gp", ".3g2"),
+    "matroska": (".mkv",),
+    "webm": (".webm",),
+    "avi": (".avi",),
+    "mpeg": (".mpg", ".mpeg", ".vob"),
+    "mpegts": (".ts", ".mts", ".m2ts"),
+    "ogg": (".ogv", ".ogg"),
+    "flv": (".flv",),
+    "asf": (".wmv", ".asf"),
+    "gif": (".gif",),
+    "yuv4mpegpipe": (".y4m",),
+    "ivf": (".ivf",),
+    "h264": (".h264", ".264"),
+    "hevc": (".hevc", ".h265", ".265"),
+}
+ENDINGS = tuple(ending for endings in KINDS.values() for ending in endings)
+_SOUND = ("wav", "mp3", "flac", "aac")  # read, so that it can be called by its name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,9 +56,9 @@ def open_upload(path: Path, name: str, limits: Limits) -> Video:
     """
     megabytes = path.stat().st_size / 2**20
     if megabytes > limits.megabytes:
-        raise DataError(f"{name} has {megabytes:.0f} MB, this page takes up to {limits.megabytes:g}")
+        raise DataError(f"{name} has {megabytes:.0f} MB, this page takes up to {limits.megabytes:g} MB")
     try:
-        with av.open(str(path), options={"format_whitelist": _CONTAINERS}) as container:
+        with av.open(str(path), options={"format_whitelist": ",".join((*KINDS, *_SOUND))}) as container:
             kinds = {stream.type for stream in container.streams}
             seconds = container.duration / av.time_base if container.duration else 0
     except (av.error.FFmpegError, OSError):

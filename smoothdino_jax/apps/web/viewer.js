@@ -101,6 +101,7 @@ async function show(coming) {
     if (name in frame.metres) colour($(`[data-panel=${name}] canvas`), frame.metres[name]);
   }
   $(".panels").dataset.count = names.length + 1;
+  for (const picture of element.querySelectorAll("[data-coming]")) delete picture.dataset.coming;
   showLegend();
   const { dx, dy, response } = frame.shift;
   say("shift", `${fixed(dx, 1)}, ${fixed(dy, 1)} px`);
@@ -146,13 +147,17 @@ async function pump() {
   }
 }
 
+function tell(text, kind) {
+  const message = $(".message");
+  message.textContent = text;
+  message.dataset.kind = kind;
+  message.setAttribute("role", kind === "error" ? "alert" : "status");
+}
+
 function update() {
   if (!props.value) return;
   const value = JSON.parse(props.value);
-  const message = $(".message");
-  message.textContent = value.message;
-  message.dataset.kind = value.kind;
-  message.setAttribute("role", value.kind === "error" ? "alert" : "status");
+  tell(value.message, value.kind);
   const share = $(".share");
   share.hidden = value.share === null || value.kind !== "info";
   share.value = value.share ?? 0;
@@ -160,6 +165,8 @@ function update() {
     next = value.frame;
     pump();
   }
+  // Gradio would go on sending frames. Its button says what a click does, in a language of its own but for the title.
+  if (value.stop) document.querySelector('#camera [title="stop recording"]')?.closest("button").click();
 }
 
 function place(event) {

@@ -19,21 +19,27 @@ from smoothdino_jax.apps.figures import colour
 from smoothdino_jax.apps.web.depth_zip import millimetres
 from smoothdino_jax.apps.web.session import Progress
 from smoothdino_jax.apps.web.take import Seen
+from smoothdino_jax.apps.web.uploads import ENDINGS, Limits
 
 SHOWN = 512  # pixels, the long side of what is sent
 _HERE = files("smoothdino_jax.apps.web")
 
 
-def viewer() -> gr.HTML:
-    """The component; its value is a `payload`, None leaves it empty."""
+def viewer(limits: Limits) -> gr.HTML:
+    """The component; its value is a `payload`, None leaves it empty.
+
+    Its message is also where uploads are refused that need not be sent for that, by their name or size.
+    """
     return gr.HTML(
         None,
         html_template=_read("viewer.html"),
         css_template=_read("viewer.css"),
-        js_on_load=_read("viewer.js"),
+        js_on_load=_read("viewer.js") + _read("uploads.js"),
         apply_default_css=False,
         elem_id="viewer",
         colours=_colours(),
+        endings=list(ENDINGS),
+        megabytes=limits.megabytes,
     )
 
 
@@ -48,6 +54,7 @@ def payload(progress: Progress) -> str:
             "message": progress.message,
             "kind": progress.kind,
             "share": progress.share,
+            "stop": progress.stop,
             "frame": None if seen is None else _frame(seen),
         }
     )
@@ -55,6 +62,8 @@ def payload(progress: Progress) -> str:
 
 def _frame(seen: Seen) -> dict:
     height, width = seen.image.shape[:2]
+    # The correlation may be negative around its peak, which is more than 1 then by as much.
+    shift = seen.shift._replace(response=min(1, seen.shift.response))
     scale = min(1, SHOWN / max(height, width))
     shown = max(1, round(height * scale)), max(1, round(width * scale))
     # The same rule as in viewer.js: the pixel under the middle of the one that is shown.
@@ -72,7 +81,7 @@ def _frame(seen: Seen) -> dict:
         "image": _base64(jpeg.tobytes()),
         "depths": {name: _base64(zlib.compress(depth.astype("<u2").tobytes(), 1)) for name, depth in depths.items()},
         "range": list(seen.depth_range),
-        "shift": dict(zip(("dx", "dy", "response"), map(float, seen.shift), strict=True)),
+        "shift": dict(zip(("dx", "dy", "response"), map(float, shift), strict=True)),
         "cuts": int(seen.cuts),
         "latency": _known(seen.latency),
         "fps": _known(seen.fps),
