@@ -12,9 +12,9 @@ def command() -> NoReturn:
     try:
         with interrupts.restored():
             from smoothdino_jax.apps.cli import main  # imports JAX, which takes seconds
+        code = main()
     except KeyboardInterrupt:
         interrupts.stop("smoothdino: interrupted")
-    code = main()
     if code == interrupts.exit_code():
         interrupts.stop()
     sys.exit(code)

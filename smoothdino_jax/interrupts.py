@@ -36,8 +36,9 @@ def never_lose() -> None:
         else:
             print_ignored(ignored)
 
-    signal.signal(signal.SIGINT, handle)
-    signal.signal(signal.SIGTERM, handle)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as for what a script runs in the background
+            signal.signal(number, handle)
     print_ignored, sys.unraisablehook = sys.unraisablehook, unraisable
 
 
@@ -48,10 +49,16 @@ def check() -> None:
 
 
 @contextlib.contextmanager
-def restored() -> Iterator[None]:
-    """Within it, an error that came after Ctrl-C is taken for what became of it, and a KeyboardInterrupt again."""
+def restored(keep: type[Exception] | tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Within it, an error that came after Ctrl-C is taken for what became of it, and a KeyboardInterrupt again.
+
+    Args:
+        keep: errors that are what they say, whenever they come.
+    """
     try:
         yield
+    except keep:
+        raise
     except Exception as error:
         if _received:
             raise KeyboardInterrupt from error
@@ -66,7 +73,7 @@ def exit_code() -> int:
 def stop(message: str = "") -> NoReturn:
     """Ends the process at once: threads may be compiling or decoding, and would crash in an interpreter taken down."""
     for child in multiprocessing.active_children():
-        child.terminate()
+        child.kill()  # a forked one has our handler
     sys.stdout.flush()
     if message:
         sys.stderr.write(f"\n{message}\n")  # a progress bar may have left its line unended

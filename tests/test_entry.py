@@ -60,3 +60,17 @@ def test_a_wrong_option_is_told_on_one_line(start, argument, message):
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_config_file_that_breaks_is_told_on_one_line(tmp_path):
+    (tmp_path / "broken.py").write_text("import does_not_exist\n")
+    (tmp_path / "misspelt.py").write_text(
+        "from smoothdino_jax.config import default_config\n"
+        "def get_config():\n    config = default_config()\n    config.train.stepps = 3\n    return config\n"
+    )
+    for name, message in (("broken", "No module named 'does_not_exist'"), ("misspelt", 'did you mean "steps"?')):
+        command = [sys.executable, "train.py", f"--config={tmp_path / name}.py", f"--workdir={tmp_path}"]
+        done = subprocess.run(command, cwd=CONFIG.parents[1], capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert message in done.stderr
+        assert done.stderr.count("\n") == 1

@@ -91,6 +91,20 @@ def test_what_ctrl_c_became_is_a_keyboard_interrupt_again():
     assert isinstance(raised.value.__cause__, RuntimeError)
 
 
+def test_an_error_that_is_kept_is_what_it_says():
+    with contextlib.suppress(BaseException):
+        ctrl_c()
+    with pytest.raises(OSError, match="disk full"), interrupts.restored(keep=OSError):
+        raise OSError("disk full")
+
+
+def test_what_a_script_runs_in_the_background_stays_deaf_to_ctrl_c():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    interrupts.never_lose()
+    ctrl_c()
+    interrupts.check()
+
+
 def run(tmp_path, program):
     video = write_video(tmp_path / "in.mp4", clip(3))
     program += "from smoothdino_jax.__main__ import command\ncommand()\n"

@@ -171,7 +171,7 @@ def test_a_checkpoint_of_another_size_is_refused_with_the_field_and_the_first_te
     config.model.adapter.hidden = 24
     with pytest.raises(CheckpointError, match="another configuration") as error:
         train_and_evaluate(config, tmp_path / "run")
-    assert "The model's adapter.hidden (24, by the tensors 16). What differs:\n" in str(error.value)
+    assert "It differs in the model's adapter.hidden (24, by the tensors 16).\n" in str(error.value)
     _, *tensors, more = str(error.value).splitlines()
     assert len(tensors) == 3
     assert all("in the checkpoint" in tensor for tensor in tensors)

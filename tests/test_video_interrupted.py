@@ -15,11 +15,26 @@ import pytest
 from video_command import SEEN, frames_of, run, with_moved_adapter, without_adapter
 from video_files import SIZE, clip, size_changing_video, truncated_video, write_video
 
+import smoothdino_jax.apps.video as command
+from smoothdino_jax import interrupts
 from smoothdino_jax.apps.video import depth_video
 from smoothdino_jax.apps.video_outputs import completed, open_output
 from smoothdino_jax.apps.video_sources import Video, VideoFrame
+from smoothdino_jax.data.frames import DataError
 from smoothdino_jax.stream import Stream
 from smoothdino_jax.weights import save
+
+
+class FullDisk:
+    """An output that can't be closed."""
+
+    whole = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        raise DataError("out.npy: no space left")
 
 
 @pytest.fixture
@@ -84,8 +99,33 @@ def test_resuming_what_is_finished_says_so_and_changes_nothing(tmp_path, video, 
     assert run(*arguments) == 0
     written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.npy")}
     assert run(*arguments, "--resume") == 0
-    assert "all 5 frames are there, nothing is left to do" in capsys.readouterr().out
+    assert "all 5 frames were there, nothing was left to do" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.npy")} == written
+
+
+def test_an_archive_whose_index_was_never_written_is_closed_by_resuming(tmp_path, video, checkpoint):
+    arguments = [video, "-o", tmp_path / "a.npz", "--checkpoint", checkpoint, "--size", 28]
+    assert run(*arguments) == 0
+    file = tmp_path / "a.npz"
+    content = file.read_bytes()
+    file.write_bytes(content[: content.index(b"PK\x01\x02")])  # as a killed run leaves it
+    assert run(*arguments, "--resume") == 0
+    with np.load(file) as archive:
+        assert len([name for name in archive if name.isdigit()]) == 5
+
+
+def test_an_output_that_cannot_be_closed_after_ctrl_c_is_told_of(tmp_path, video, checkpoint, capsys, monkeypatch):
+    received = []
+
+    def ctrl_c(*_):
+        received.append(signal.SIGINT)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(interrupts, "_received", received)
+    monkeypatch.setattr(Stream, "__call__", ctrl_c)
+    monkeypatch.setattr(command, "open_output", lambda *_, **__: FullDisk())
+    assert run(video, "-o", tmp_path / "%06d.npy", "--checkpoint", checkpoint, "--size", 28) == 2
+    assert "no space left" in capsys.readouterr().err
 
 
 def test_what_stops_it_closes_the_outputs(tmp_path, vanilla):

@@ -40,7 +40,7 @@ def _main(argv: Sequence[str] | None) -> int:
     args = _parser().parse_args(argv)
     command = " ".join(filter(None, ("smoothdino", args.command, getattr(args, "data_command", None))))
     try:
-        with interrupts.restored():
+        with interrupts.restored(keep=DataError):
             args.run(args)
     except DataError as error:
         print(f"{command}: {error}", file=sys.stderr)

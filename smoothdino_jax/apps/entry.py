@@ -25,19 +25,19 @@ def run(main: Callable[[ConfigDict, Path], object], doc: str, resumes: bool = Fa
         doc: its help text.
         resumes: the same command goes on after an interruption.
     """
+    interrupts.never_lose()
     sys.modules["__main__"].__doc__ = doc
     config = config_flags.DEFINE_config_file("config", None, "Configuration file, see configs/.", lock_config=True)
     workdir = flags.DEFINE_string("workdir", None, "Folder for everything that is written.")
     flags.mark_flags_as_required(["config", "workdir"])
 
     def start(argv: list[str]) -> None:
-        interrupts.never_lose()
         if len(argv) > 1:
             _fail(f"unexpected argument {argv[1]!r}; options look like --config.train.steps=100")
         logging.set_verbosity(logging.WARNING)  # Orbax and JAX tell of their inner life below that
         logging.get_absl_handler().setFormatter(None)
         try:
-            with interrupts.restored():
+            with interrupts.restored(keep=(DataError, TrainingDiverged)):
                 main(config.value, Path(workdir.value))
         except (DataError, TrainingDiverged) as error:
             _fail(str(error))
@@ -48,7 +48,10 @@ def run(main: Callable[[ConfigDict, Path], object], doc: str, resumes: bool = Fa
         except KeyboardInterrupt:
             interrupts.stop(f"interrupted; {_way_on(Path(workdir.value))}" if resumes else "interrupted")
 
-    app.run(start, flags_parser=_parse)
+    try:
+        app.run(start, flags_parser=_parse)
+    except KeyboardInterrupt:  # while flags are parsed
+        interrupts.stop("interrupted")
 
 
 def _parse(argv: list[str]) -> list[str]:
@@ -62,15 +65,18 @@ def _parse(argv: list[str]) -> list[str]:
         _fail(f"{_no_field(_on_a_line(error), argv)} (all fields: smoothdino_jax/config.py)")
     except (TypeError, ValueError, OSError) as error:
         _fail(f"{_on_a_line(error)} (all fields: smoothdino_jax/config.py)")
+    except (ImportError, SyntaxError) as error:
+        _fail(f"the config file can't be used: {' '.join(str(error).split())}")
 
 
 def _no_field(message: str, argv: list[str]) -> str:
     """What ml_collections says of a field that is not there, with the option that named it."""
     name, meant = re.match(r"\W*(\w+)", message), re.search(r'Did you mean "(\w+)"', message)
     option = next((arg for arg in argv if name and name[1] in arg.partition("=")[0].lstrip("-").split(".")), None)
-    if option is None:
+    if option is None and not meant:
         return message
-    return f'{option}: there is no field "{name[1]}"' + (f', did you mean "{meant[1]}"?' if meant else "")
+    told = f'there is no field "{name[1]}"' + (f', did you mean "{meant[1]}"?' if meant else "")
+    return f"{option}: {told}" if option else told
 
 
 def _on_a_line(message: object) -> str:

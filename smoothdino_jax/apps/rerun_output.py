@@ -179,10 +179,11 @@ class RerunOutput:
             yield
         except RuntimeError as error:  # which is all that Rerun's bindings raise
             reason = str(error).strip().partition("\n")[0]
-            # Rerun often says only that something timed out.
-            if self._in_file and shutil.disk_usage(Path(self._target).parent).free < _LITTLE:
-                reason = f"{os.strerror(errno.ENOSPC)}; make room, then run it again"
             self._failed, self._logged = True, self.whole  # so that closing does not try again
+            with contextlib.suppress(OSError):  # the disk itself may have gone
+                # Rerun often says only that something timed out.
+                if self._in_file and shutil.disk_usage(Path(self._target).resolve().parent).free < _LITTLE:
+                    reason = f"{os.strerror(errno.ENOSPC)}; make room, then run it again"
             raise DataError(f"{self._target}: logging to Rerun failed after {self.whole} frames: {reason}") from None
 
     def _log(self, path: str, what, static=False) -> None:

@@ -170,15 +170,12 @@ def _run(args: argparse.Namespace) -> None:
     with contextlib.closing(_open(args, first - skip)) as video:
         if args.resume and video.live:
             raise DataError(f"--resume: {video.name} is live, what was there before can't be read again")
-        if first and video.length is not None and first >= video.length:
-            print(f"{_named(args)}: all {first} frames are there, nothing is left to do")
-            return
         size = working_size(video.size, usual_short_side(model) if args.size is None else args.size)
         stream = Stream(model, cuts=None if args.no_cuts else SceneCuts(), size=size, compare=args.compare)
         outputs = _open_outputs(args, model, video, first)
         _tell(args, model, first)
         try:
-            with interrupts.restored():
+            with interrupts.restored(keep=DataError):
                 done = depth_video(stream, video, outputs, first=first, skip=skip, limit=args.limit)
         except KeyboardInterrupt:
             if whole := _whole(outputs):
@@ -191,7 +188,7 @@ def _run(args: argparse.Namespace) -> None:
             if whole := _whole(outputs):
                 raise DataError(f"{error}; the first {whole} frames are whole in {_named(args)}") from error
             raise
-    _report(args, done)
+    _report(args, done, first)
 
 
 def _tell(args: argparse.Namespace, model: SmoothDINO, first: int) -> None:
@@ -242,7 +239,10 @@ def _open_outputs(args: argparse.Namespace, model: SmoothDINO, video: Video, fir
     return outputs
 
 
-def _report(args: argparse.Namespace, done: Done) -> None:
+def _report(args: argparse.Namespace, done: Done, first: int) -> None:
+    if first and done.frames == first:
+        print(f"{_named(args)}: all {first} frames were there, nothing was left to do")
+        return
     rate = f", {done.rate:.1f} frames per second" if done.rate else ""
     print(f"{_named(args)}: {done.frames} frames{rate}")
     if done.cuts:

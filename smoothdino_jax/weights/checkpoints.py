@@ -11,7 +11,7 @@ import orbax.checkpoint as ocp
 
 from smoothdino_jax.data.frames import DataError
 from smoothdino_jax.weights.disagreements import disagreements
-from smoothdino_jax.weights.rules import first
+from smoothdino_jax.weights.rules import first_few
 
 
 class CheckpointError(DataError):
@@ -107,11 +107,16 @@ class Checkpoints:
             if found.get(name) != expected.get(name)
         ]
         if problems:
-            told = disagreements(_of_model(expected), _of_model(found))
-            fields = f" The model's {', '.join(told)}." if told else ""
+            ours, theirs = _of_model(expected), _of_model(found)
+            parts = [", ".join(sorted({name.partition(".")[0] for name in shapes})) for shapes in (ours, theirs)]
+            if parts[0] != parts[1]:
+                fields = [f"train.trainable ({parts[0]}, by the checkpoint {parts[1]})"]
+            else:
+                fields = [f"the model's {told}" for told in disagreements(ours, theirs)]
+            differs = f" It differs in {' and '.join(fields)}." if fields else ""
             raise CheckpointError(
                 f"{self.path(step)} was written with another configuration; use a new --workdir, or the "
-                f"configuration it was started with.{fields} What differs:\n  " + "\n  ".join(first(problems))
+                f"configuration it was started with.{differs}\n  " + "\n  ".join(first_few(problems))
             )
 
 

@@ -33,7 +33,7 @@ def disagreements(expected: Mapping[str, Shape], found: Mapping[str, Shape]) -> 
         return [_told("adapter", *("given" if there else "null" for there in adapters))]
     told = []
     depths = [numbered("encoder.blocks.", shapes) for shapes in (expected, found)]
-    if depths[0] != depths[1]:
+    if all(depths) and depths[0] != depths[1]:
         told.append(_told("encoder.blocks", *(f"the last {depth - 1}" for depth in depths)))
     if _both(expected, found, "encoder.blocks.0.mlp.fc1.kernel", 1):
         told.append("encoder.swiglu")

@@ -25,7 +25,7 @@ from safetensors.numpy import save_file
 from smoothdino_jax.models.smoothdino import SmoothDINO, SmoothDINOConfig
 from smoothdino_jax.weights.disagreements import disagreements
 from smoothdino_jax.weights.errors import WeightsError
-from smoothdino_jax.weights.rules import FEW, flat_params, mismatch
+from smoothdino_jax.weights.rules import NAMED, flat_params, mismatch
 
 FORMAT = "smoothdino"
 VERSION = 1
@@ -209,7 +209,7 @@ def _read_weights(file: Path, expected: Mapping[str, tuple[int, ...]]) -> dict[s
             found = {key: tuple(opened.get_slice(key).get_shape()) for key in opened.keys()}  # noqa: SIM118
             told = disagreements(expected, found)
             hint = f"{_CONFIG} says otherwise in {', '.join(told)}" if told else ""
-            mismatch(expected, found, str(file), hint, FEW)
+            mismatch(expected, found, str(file), hint, NAMED)
             return {key: opened.get_tensor(key) for key in expected}
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(f"{file} is damaged or incomplete ({error}): write or copy it anew") from None

@@ -15,7 +15,7 @@ from smoothdino_jax.models.smoothdino import SmoothDINO, SmoothDINOConfig
 from smoothdino_jax.weights.errors import WeightsError
 
 Shape = tuple[int, ...]
-FEW = 3  # tensors in a message about a folder of ours, where a wrong field makes dozens that don't fit
+NAMED = 3  # tensors in a message about a folder of ours, where a wrong field makes dozens that don't fit
 
 
 class Layout(NamedTuple):
@@ -157,12 +157,12 @@ def mismatch(
             if tuple(found[key]) != tuple(expected[key])
         ],
     }
-    told = [f"{len(names)} {kind}: {', '.join(first(names, named))}" for kind, names in problems.items() if names]
+    told = [f"{len(names)} {kind}: {', '.join(first_few(names, named))}" for kind, names in problems.items() if names]
     if told:
         raise WeightsError(f"{where}: the tensors don't fit. {'; '.join(told)}{f'. {hint}' if hint else ''}")
 
 
-def first(names: Sequence[str], count: int | None = FEW) -> list[str]:
+def first_few(names: Sequence[str], count: int | None = NAMED) -> list[str]:
     """The first of them, and how many more there are; all for None."""
     few = names[:count]
     return [*few, *([f"and {len(names) - len(few)} more"] if len(names) > len(few) else [])]
