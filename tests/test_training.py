@@ -178,6 +178,13 @@ def test_a_checkpoint_of_another_size_is_refused_with_the_field_and_the_first_te
     assert re.fullmatch(r"  and \d+ more", more)
 
 
+def test_a_checkpoint_of_other_trained_parts_is_refused_with_them(checkpoint, tmp_path):
+    train_and_evaluate(tiny_experiment(checkpoint, steps=1), tmp_path / "run")
+    config = tiny_experiment(checkpoint, trainable=("adapter", "decoder"), steps=2)
+    with pytest.raises(CheckpointError, match=r"train\.trainable \(adapter, decoder, by the checkpoint adapter\)"):
+        train_and_evaluate(config, tmp_path / "run")
+
+
 def test_resuming_with_other_batches_is_refused_before_anything_is_filled_or_trained(checkpoint, tmp_path):
     train_and_evaluate(tiny_experiment(checkpoint, steps=1), tmp_path / "run")
     for change in ({"batch_size": 4}, {"workers": 2}, {"step": 2}):
