@@ -18,6 +18,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from experiments import randomise
 from flax import nnx
 from safetensors.numpy import load_file, save_file
 
@@ -54,6 +55,18 @@ def tiny_model(_tiny_parts):
     graph, weights = _tiny_parts
     # A merged model shares its variables with the state; a mapped state has its own.
     return nnx.merge(graph, jax.tree.map(lambda leaf: leaf, weights))
+
+
+@pytest.fixture
+def trained(tiny_model):
+    """`tiny_model` with an adapter that does something: a new one changes nothing."""
+    randomise(tiny_model.adapter, scale=0.1)
+    return tiny_model
+
+
+@pytest.fixture
+def vanilla(tiny_model):
+    return tiny_model.vanilla()
 
 
 @pytest.fixture(scope="session")

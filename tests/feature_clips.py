@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from smoothdino_jax import feature_cache
 from smoothdino_jax.data import ClipSource, DataError, Frame
 
 PAIRS = [[k, k + 1] for k in range(8)]  # of the first nine frames
@@ -35,3 +36,12 @@ class Frames:
 
 def clips_of(*, clips=PAIRS, **arguments):
     return ClipSource(Frames(**arguments), np.array(clips), cache_bytes=0)
+
+
+def filler(folder, model):
+    """A function that fills a store in `folder` from clips, with `model` unless another is given."""
+
+    def fill(clips, model=model, **options):
+        return feature_cache.fill(folder, model, clips, **{"batch_size": 4} | options)
+
+    return fill

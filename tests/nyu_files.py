@@ -5,9 +5,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pytest
+from refusals import assert_refused
 
-from smoothdino_jax.data.frames import DataError
 from smoothdino_jax.data.nyu_prepare import Prepared, prepare
 from smoothdino_jax.data.nyu_video import NYUVideo
 
@@ -48,13 +47,6 @@ def zipped(folder: Path, path: Path, prefix: str = "") -> Path:
     return path
 
 
-def assert_refuses(function, *words) -> None:
-    with pytest.raises(DataError) as caught:
-        function()
-    for word in words:
-        assert word in str(caught.value)
-
-
 def assert_nothing_finished(data_dir: Path) -> None:
     assert not list(data_dir.glob("nyu_depth_v2_video/*/[0-9]*"))
-    assert_refuses(lambda: NYUVideo(data_dir), "no finished")
+    assert_refused(lambda: NYUVideo(data_dir), "no finished")

@@ -19,11 +19,6 @@ def sequence(tmp_path) -> Path:
     return write_sequence(tmp_path / "walk")
 
 
-@pytest.fixture
-def folder(tmp_path) -> Path:
-    return write_scenes(tmp_path / "all")
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -117,7 +112,8 @@ def test_damaged_files_are_named_when_read(sequence, name):
         source[2]
 
 
-def test_a_sequence_that_cant_be_used_is_left_out_by_choice(folder, caplog):
+def test_a_sequence_that_cant_be_used_is_left_out_by_choice(tmp_path, caplog):
+    folder = write_scenes(tmp_path)
     for path in (folder / "heads" / "seq-01").glob("*.depth.png"):
         path.unlink()
     np.savetxt(folder / "fire" / "seq-01" / "frame-000001.pose.txt", np.eye(3))
@@ -135,7 +131,8 @@ def test_a_sequence_that_cant_be_used_is_left_out_by_choice(folder, caplog):
     assert_refuses(folder / "heads" / "seq-01", "no frame with image and depth", missing="skip")
 
 
-def test_sequences_still_zipped_beside_unpacked_ones_are_problems(folder, caplog):
+def test_sequences_still_zipped_beside_unpacked_ones_are_problems(tmp_path, caplog):
+    folder = write_scenes(tmp_path)
     for name in ("seq-01.zip", "seq-03.zip", "notes.zip"):
         (folder / "heads" / name).touch()
     zipped = (f"{folder / 'heads' / 'seq-03.zip'} is left out: unpack it",)

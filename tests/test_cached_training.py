@@ -9,9 +9,9 @@ import jax
 import numpy as np
 import pytest
 from experiments import leaves, randomise, tiny_experiment
-from feature_clips import clips_of
+from feature_clips import clips_of, filler
 
-from smoothdino_jax import feature_cache, save, training
+from smoothdino_jax import save, training
 from smoothdino_jax.data import Augment, DataError, training_batches
 from smoothdino_jax.data.feature_store import DTYPES
 from smoothdino_jax.experiment import check_config, open_data
@@ -19,17 +19,9 @@ from smoothdino_jax.models.smoothdino import SmoothDINO
 
 
 @pytest.fixture
-def model(tiny_model):
+def fill(tiny_model, tmp_path):
     randomise(tiny_model)
-    return tiny_model
-
-
-@pytest.fixture
-def fill(model, tmp_path):
-    def fill(clips, model=model, **options):
-        return feature_cache.fill(tmp_path / "cache", model, clips, **{"batch_size": 4} | options)
-
-    return fill
+    return filler(tmp_path / "cache", tiny_model)
 
 
 def test_batches_carry_features_through_threads_and_processes_and_reversal(fill):
@@ -52,12 +44,12 @@ def test_batches_carry_features_through_threads_and_processes_and_reversal(fill)
 
 
 @pytest.mark.parametrize("adapter", [True, False])
-def test_the_loss_of_stored_features_is_the_loss_and_encodes_nothing(model, fill, monkeypatch, adapter):
+def test_the_loss_of_stored_features_is_the_loss_and_encodes_nothing(tiny_model, fill, monkeypatch, adapter):
     clips = clips_of()
     clips.use_features(fill(clips, dtype="float32"))
     batch = next(iter(training_batches(clips, 4, seed=0, threads=0)))
     config = tiny_experiment("", trainable=("adapter",) if adapter else ("decoder",))
-    model = model if adapter else model.vanilla()
+    model = tiny_model if adapter else tiny_model.vanilla()
     loss = jax.jit(functools.partial(training.loss, config))
     expected = loss(model, batch["image"], batch["depth"])
 

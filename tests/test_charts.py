@@ -275,3 +275,19 @@ class TestMetricByScene:
     def test_25_rows_fit(self, frames):
         names = [f"{LONG}_{k}" for k in range(25)]
         rendered(metric_by_scene([row(name, 1.0) for name in names], dict.fromkeys(names, frames["adapter"])))
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (-0.1743, "−17.4 %"),
+        (9.9994, "+999.9 %"),
+        (9.9999, "+1000 %"),
+        (-12.34, "−1234 %"),
+        (-0.00001, "0.0 %"),
+        (0.0, "0.0 %"),
+        (0.0006, "+0.1 %"),
+    ],
+)
+def test_a_change_has_its_digits_and_its_sign_by_what_it_reads(share, text):
+    assert style.percent(share) == text

@@ -1,6 +1,7 @@
 """The clip that an evaluation leaves for pictures: what evaluation it is of."""
 
 import dataclasses
+import zipfile
 
 import numpy as np
 import pytest
@@ -38,6 +39,52 @@ def test_a_clip_that_does_not_tell_is_known_by_its_rows_alone(tmp_path, rows):
     assert clip.evaluated == {}
     assert clip.foreign(rows) == ""
     assert clip.foreign(rows[:1]) == "it shows adapter, biases, which the evaluation has no row of"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, None])
+def test_an_mse_that_is_not_finite_is_jsons_null(rows, value):
+    errors = {row["name"]: row["mse"] for row in rows}
+    rows[0]["mse"] = None
+    clip = dataclasses.replace(made_clip(), evaluated=errors | {"vanilla": value})
+    assert clip.foreign(rows) == ""
+    rows[0]["mse"] = 0.2
+    assert "MSE of vanilla" in clip.foreign(rows)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"image": None}, "lacks 'image'"),
+        ({"evaluated_mse": np.array([0.2])}, r"is damaged \(zip"),
+        ({"evaluated_mse": np.array(["a", "b", "c"])}, "is damaged"),
+        ({"rows": np.array("vanilla")}, "is damaged"),
+        ({"truth": np.array(["far"])}, "is damaged"),
+        ({"ncut_before": None}, "is damaged"),
+        ({"scene": np.array([None])}, "is no archive of arrays"),
+    ],
+)
+def test_a_damaged_clip_is_refused(tmp_path, changes, told):
+    path = tmp_path / "clip.npz"
+    dataclasses.replace(made_clip(), evaluated={"vanilla": 0.2, "adapter": 0.1, "biases": None}).save(path)
+    with np.load(path) as file:
+        arrays = dict(file)
+    np.savez(path, **{name: value for name, value in (arrays | changes).items() if value is not None})
+    with pytest.raises(DataError, match=f"{told}.*: run eval.py again"):
+        Clip.load(path)
+
+
+def test_what_is_no_archive_of_arrays_is_refused(tmp_path):
+    path = tmp_path / "clip.npz"
+    made_clip().save(path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("notes.txt", "not an array")
+    for spoil in (lambda: None, lambda: path.write_bytes(b"junk"), lambda: path.write_bytes(b"")):
+        spoil()
+        with pytest.raises(DataError, match="is no archive of arrays"):
+            Clip.load(path)
+    path.unlink()
+    with pytest.raises(DataError, match="does not exist"):
+        Clip.load(path)
 
 
 @pytest.mark.parametrize("version", ["x", 1, 3, [2, 2]])

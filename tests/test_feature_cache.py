@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from experiments import randomise
-from feature_clips import clips_of
+from feature_clips import clips_of, filler
 from flax import nnx
 
 from smoothdino_jax import feature_cache
@@ -26,10 +26,7 @@ def model(tiny_model):
 
 @pytest.fixture
 def fill(model, tmp_path):
-    def fill(clips, model=model, **options):
-        return feature_cache.fill(tmp_path / "cache", model, clips, **{"batch_size": 4} | options)
-
-    return fill
+    return filler(tmp_path / "cache", model)
 
 
 def encoded(model, clips, positions):

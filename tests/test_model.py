@@ -22,13 +22,6 @@ def frames(count, size=(56, 70), seed=0):
     return rng.integers(0, 256, (count, *size, 3)).astype(np.uint8)
 
 
-@pytest.fixture
-def trained(tiny_model):
-    """A model whose adapter does something."""
-    randomise(tiny_model.adapter, scale=0.1)
-    return tiny_model
-
-
 def stream_all(model, video):
     state = model.init_state(video[:1])
     depths = []

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import pytest
 from fastdepth_files import write_h5
-from nyu_files import BROKEN, SIZE, assert_nothing_finished, assert_refuses, build, make_folder, write_frame, zipped
+from nyu_files import BROKEN, SIZE, assert_nothing_finished, build, make_folder, write_frame, zipped
+from refusals import assert_refused
 
 from smoothdino_jax.data.archives import claim
 from smoothdino_jax.data.frames import DataError
@@ -35,7 +36,7 @@ def test_a_truncated_tar_leaves_nothing(tmp_path):
     with tarfile.open(archive, "w:gz") as tar:
         tar.add(top, "nyudepthv2")
     archive.write_bytes(archive.read_bytes()[:-200])
-    assert_refuses(lambda: build(archive, tmp_path / "out"), "short.tar.gz", "download complete")
+    assert_refused(lambda: build(archive, tmp_path / "out"), "short.tar.gz", "download complete")
     assert_nothing_finished(tmp_path / "out")
     assert not (tmp_path / "out" / "downloads").exists()
 
@@ -47,7 +48,7 @@ def test_rounding_keeps_readings_readings():
 
 def test_a_bad_frame_stops_the_build_or_is_left_out_by_name(folder, tmp_path):
     (folder / BROKEN).write_bytes((folder / BROKEN).read_bytes()[:100])
-    assert_refuses(lambda: build(folder, tmp_path / "out"), f"{folder}/{BROKEN}: ", "unpack it again")
+    assert_refused(lambda: build(folder, tmp_path / "out"), f"{folder}/{BROKEN}: ", "unpack it again")
     assert_nothing_finished(tmp_path / "out")
     prepared = build(folder, tmp_path / "out", bad_frames="skip")
     assert prepared.frames == {"train": 9, "test": 2}
@@ -68,15 +69,15 @@ def test_a_broken_zip_entry_is_named(folder, tmp_path):
     data = archive.read_bytes()
     jpeg = (folder / BROKEN).read_bytes()
     archive.write_bytes(data.replace(jpeg, jpeg[:200] + bytes([jpeg[200] ^ 1]) + jpeg[201:]))
-    assert_refuses(lambda: build(archive, tmp_path / "out"), f"nyu.zip/{BROKEN}", "CRC")
+    assert_refused(lambda: build(archive, tmp_path / "out"), f"nyu.zip/{BROKEN}", "CRC")
     archive.write_bytes(data[:-100])
-    assert_refuses(lambda: build(archive, tmp_path / "out"), "nyu.zip", "download complete")
+    assert_refused(lambda: build(archive, tmp_path / "out"), "nyu.zip", "download complete")
 
 
 @pytest.mark.parametrize("gone", ["4.jpg", "4.png"])
 def test_a_missing_file_is_an_error_or_a_gap(folder, tmp_path, gone):
     (folder / "data" / "nyu2_train" / "attic_out" / gone).unlink()
-    assert_refuses(lambda: build(folder, tmp_path / "out"), f"attic_out/{gone}", "missing")
+    assert_refused(lambda: build(folder, tmp_path / "out"), f"attic_out/{gone}", "missing")
     prepared = build(folder, tmp_path / "out", bad_frames="skip")
     assert prepared.skipped == (f"data/nyu2_train/attic_out/{gone}: missing",)
     assert NYUVideo(tmp_path / "out").segments == [range(3), range(3, 5), range(5, 9)]
@@ -94,34 +95,34 @@ def test_depth_and_sizes_are_checked(folder, tmp_path):
     scene = folder / "data" / "nyu2_train" / "cellar_out"
     good = (scene / "2.png").read_bytes()
     cv2.imwrite(str(scene / "2.png"), np.ones(SIZE, np.uint16))
-    assert_refuses(lambda: build(folder, tmp_path / "out"), "cellar_out/2.png", "16-bit", "8-bit")
+    assert_refused(lambda: build(folder, tmp_path / "out"), "cellar_out/2.png", "16-bit", "8-bit")
     cv2.imwrite(str(scene / "2.png"), np.ones((32, 50), np.uint8))
-    assert_refuses(lambda: build(folder, tmp_path / "out"), "cellar_out/2.jpg", "cellar_out/2.png", "50×32")
+    assert_refused(lambda: build(folder, tmp_path / "out"), "cellar_out/2.jpg", "cellar_out/2.png", "50×32")
     (scene / "2.png").write_bytes(good)
     cv2.imwrite(str(folder / "data" / "nyu2_test" / "00007_depth.png"), np.ones(SIZE, np.uint8))
-    assert_refuses(lambda: build(folder, tmp_path / "out"), "00007_depth.png", "8-bit", "16-bit")
+    assert_refused(lambda: build(folder, tmp_path / "out"), "00007_depth.png", "8-bit", "16-bit")
     assert_nothing_finished(tmp_path / "out")
 
 
 def test_a_single_frame_and_other_inputs_are_refused(folder, tmp_path):
     out = tmp_path / "out"
-    assert_refuses(lambda: build(tmp_path / "nowhere", out), "nowhere", "no such file")
+    assert_refused(lambda: build(tmp_path / "nowhere", out), "nowhere", "no such file")
     (tmp_path / "empty").mkdir()
-    assert_refuses(lambda: build(tmp_path / "empty", out), "empty", "no frames of NYUv2")
-    assert_refuses(lambda: build(folder, out, config="fastdepth"), "kaggle", "fastdepth")
+    assert_refused(lambda: build(tmp_path / "empty", out), "empty", "no frames of NYUv2")
+    assert_refused(lambda: build(folder, out, config="fastdepth"), "kaggle", "fastdepth")
     (tmp_path / "text.zip").write_text("no zip")
-    assert_refuses(lambda: build(tmp_path / "text.zip", out), "text.zip", "not a readable zip")
+    assert_refused(lambda: build(tmp_path / "text.zip", out), "text.zip", "not a readable zip")
     write_frame(folder / "data" / "nyu2_train" / "porch_out", 3)
-    assert_refuses(lambda: build(folder, out), "porch_out/3.jpg", "single frame")
+    assert_refused(lambda: build(folder, out), "porch_out/3.jpg", "single frame")
     (tmp_path / "file").touch()
-    assert_refuses(lambda: build(folder, tmp_path / "file"), "file", "Choose a folder")
+    assert_refused(lambda: build(folder, tmp_path / "file"), "file", "Choose a folder")
     assert_nothing_finished(out)
 
 
 def test_too_small_a_disk_is_refused_beforehand(folder, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage._replace(free=1000))
-    assert_refuses(lambda: build(folder, tmp_path / "out"), "are free", "0.001 MB")
+    assert_refused(lambda: build(folder, tmp_path / "out"), "are free", "0.001 MB")
     assert_nothing_finished(tmp_path / "out")
 
 
@@ -135,7 +136,7 @@ def test_a_finished_dataset_is_kept_unless_overwritten(folder, tmp_path, capsys)
     (folder / "data" / "nyu2_train" / "cellar_out" / "4.jpg").unlink()
     (folder / "data" / "nyu2_train" / "cellar_out" / "4.png").unlink()
     (folder / "data" / "nyu2_train" / "cellar_out" / "2.png").unlink()
-    assert_refuses(lambda: build(folder, tmp_path / "out", overwrite=True), "cellar_out/2.png")
+    assert_refused(lambda: build(folder, tmp_path / "out", overwrite=True), "cellar_out/2.png")
     assert shard.stat().st_mtime_ns == written  # looked at before the old one was moved
     assert build(folder, tmp_path / "out", overwrite=True, bad_frames="skip").frames["train"] == 8
     assert [path.name for path in first.folder.parent.iterdir()] == ["1.0.0"]
@@ -150,7 +151,7 @@ def test_what_was_to_be_overwritten_is_back_when_the_new_build_fails(folder, tmp
     def fails(self, split, scene, k):
         if scene.name == "cellar_out" and k == 2:
             seen.extend(path.name for path in first.folder.parent.iterdir())
-            assert_refuses(lambda: NYUVideo(tmp_path / "out"), "no finished")
+            assert_refused(lambda: NYUVideo(tmp_path / "out"), "no finished")
             raise error
         return read(self, split, scene, k)
 
@@ -172,7 +173,7 @@ def test_a_damaged_dataset_can_be_overwritten(folder, tmp_path):
         assert build(folder, tmp_path / "out", overwrite=True).frames == first.frames
         assert len(NYUVideo(tmp_path / "out")) == 10
     (first.folder / "dataset_info.json").write_text("{")
-    assert_refuses(lambda: build(folder, tmp_path / "out", overwrite=True), str(first.folder), "Delete")
+    assert_refused(lambda: build(folder, tmp_path / "out", overwrite=True), str(first.folder), "Delete")
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError("disk full")])
@@ -238,10 +239,10 @@ def test_what_another_process_is_building_is_left_alone(folder, tmp_path, overwr
     (configs / "incomplete.ABCDEF_1.0.0").mkdir()
     there = {"build.lock", "incomplete.ABCDEF_1.0.0", "replaced.1.0.0"}
     with claim(configs):
-        assert_refuses(lambda: build(folder, tmp_path / "out", overwrite=overwrite), str(configs), "another process")
+        assert_refused(lambda: build(folder, tmp_path / "out", overwrite=overwrite), str(configs), "another process")
         assert {path.name for path in configs.iterdir()} == there
         shutil.rmtree(configs / "replaced.1.0.0")
-        assert_refuses(lambda: build(folder, tmp_path / "out", overwrite=overwrite), str(configs), "another process")
+        assert_refused(lambda: build(folder, tmp_path / "out", overwrite=overwrite), str(configs), "another process")
         assert (configs / "incomplete.ABCDEF_1.0.0").is_dir()
     build(folder, tmp_path / "out", overwrite=overwrite)
     assert [path.name for path in configs.iterdir()] == ["1.0.0"]
@@ -262,5 +263,5 @@ def test_a_changed_byte_in_a_png_comes_up_by_its_checksum(folder, tmp_path):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 16
     path.write_bytes(data)
-    assert_refuses(lambda: build(folder, tmp_path / "out"), "attic_out/3.png: ", "PNG", "unpack it again")
+    assert_refused(lambda: build(folder, tmp_path / "out"), "attic_out/3.png: ", "PNG", "unpack it again")
     assert_nothing_finished(tmp_path / "out")

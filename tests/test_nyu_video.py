@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 import pytest
 from fastdepth_files import write_h5
-from nyu_files import SIZE, assert_nothing_finished, assert_refuses, build, make_folder, write_frame, zipped
+from nyu_files import SIZE, assert_nothing_finished, build, make_folder, write_frame, zipped
+from refusals import assert_refused
 
 from smoothdino_jax.data.frames import DataError, FrameSource
 from smoothdino_jax.data.nyu import NYUKaggle
@@ -68,7 +69,7 @@ def test_test_images_are_stored_without_loss_each_its_own_segment(folder, tmp_pa
 def test_a_split_is_train_or_test_and_has_to_be_there(folder, tmp_path):
     shutil.rmtree(folder / "data" / "nyu2_test")
     build(folder, tmp_path / "out")
-    assert_refuses(lambda: NYUVideo(tmp_path / "out", split="test"), "no split 'test', only train")
+    assert_refused(lambda: NYUVideo(tmp_path / "out", split="test"), "no split 'test', only train")
     with pytest.raises(ValueError, match="split='val'"):
         NYUVideo(tmp_path / "out", split="val")
 
@@ -145,7 +146,7 @@ def test_fastdepth_from_a_folder_and_from_its_archive(tmp_path):
     with tarfile.open(archive, "w:gz") as tar:
         tar.add(top, "nyudepthv2")
 
-    assert_refuses(lambda: build(top, tmp_path / "out"), "train/den/00016.h5", "missing", "skip")
+    assert_refused(lambda: build(top, tmp_path / "out"), "train/den/00016.h5", "missing", "skip")
     assert_nothing_finished(tmp_path / "out")
     for number, path in enumerate((top, tmp_path / "in", archive)):
         out = tmp_path / f"out{number}"
@@ -201,13 +202,13 @@ def test_path_may_be_any_of_the_folders_with_one_config(folder, tmp_path):
         other.mkdir(parents=True, exist_ok=True)
         for name in ("dataset_info.json", "metadata.json"):
             (other / name).write_bytes((version / name).read_bytes())
-        assert_refuses(lambda path=path: NYUVideo(path), "fastdepth and kaggle")
+        assert_refused(lambda path=path: NYUVideo(path), "fastdepth and kaggle")
 
 
 def test_damaged_datasets_are_refused_by_file(folder, tmp_path):
     version = build(folder, tmp_path / "out").folder
     shard = next(version.glob("*train*"))
-    assert_refuses(lambda: NYUVideo(tmp_path / "out", ["porch"]), "porch", "attic_out")
+    assert_refused(lambda: NYUVideo(tmp_path / "out", ["porch"]), "porch", "attic_out")
     data = shard.read_bytes()
     damaged = bytearray(data)
     damaged[200] ^= 255  # the file is padded with zeros, further on
@@ -216,13 +217,13 @@ def test_damaged_datasets_are_refused_by_file(folder, tmp_path):
     with pytest.raises(DataError, match=re.escape(str(shard))):
         [source[i] for i in range(10)]
     shard.write_bytes(data[:-1])
-    assert_refuses(lambda: NYUVideo(tmp_path / "out"), shard.name, "bytes")
-    assert_refuses(lambda: build(folder, tmp_path / "out"), shard.name, "overwrite")
+    assert_refused(lambda: NYUVideo(tmp_path / "out"), shard.name, "bytes")
+    assert_refused(lambda: build(folder, tmp_path / "out"), shard.name, "overwrite")
     shard.unlink()
-    assert_refuses(lambda: NYUVideo(tmp_path / "out"), shard.name, "No such file")
+    assert_refused(lambda: NYUVideo(tmp_path / "out"), shard.name, "No such file")
     (version / "metadata.json").write_text("{")
-    assert_refuses(lambda: NYUVideo(version), "metadata.json", "damaged")
-    assert_refuses(lambda: NYUVideo(tmp_path / "nowhere"), "no such folder")
+    assert_refused(lambda: NYUVideo(version), "metadata.json", "damaged")
+    assert_refused(lambda: NYUVideo(tmp_path / "nowhere"), "no such folder")
 
 
 @pytest.mark.parametrize("record", [b"\x0a", b"\x0a\x05\x00", b"\x08\x01", b"\xff" * 20])

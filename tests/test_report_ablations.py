@@ -51,7 +51,7 @@ def test_where_all_of_the_gain_remains_the_past_is_not_used(interval):
     shares = {"shuffled": 0.998, "current": 1.01, "first_frame": 1.0, "zero_shift": 0.2}
     assert verdict(interval, **shares) == "It does not use the past."
     assert told(interval, **shares)[0] == (
-        "All of the gain remains with the current frame in place of the past, with every frame taken as the first, and "
+        "All of the gain remains with the current frame in place of the past, with every frame taken as the first and "
         "with a random past and shift."
     )
     assert verdict(shuffled=0.93, current=0.97) == "As far as measured, it does not use the past."
@@ -90,7 +90,7 @@ def test_half_is_neither():
 def test_without_an_interval_there_are_numbers_alone():
     assert told(None, shuffled=0.0, current=0.1, first_frame=0.0, zero_shift=0.97, negated_shift=0.9) == [
         "10 % of the gain remains with the current frame in place of the past. Nothing remains with a random past and "
-        "shift, and with every frame taken as the first.",
+        "shift and with every frame taken as the first.",
         "97 % of the gain remains with a shift of 0. 90 % remains with the opposite shift. The gain itself has no "
         "interval.",
     ]
@@ -100,7 +100,7 @@ def test_the_shift_has_a_sentence_of_its_own():
     past, shift = told(shuffled=0, current=0, first_frame=0, zero_shift=1.0, negated_shift=0.2)
     assert past == (
         "Nothing of the gain remains with a random past and shift, with the current "
-        "frame in place of the past, and with every frame taken as the first."
+        "frame in place of the past and with every frame taken as the first."
     )
     assert shift == (
         "Most of the gain is not the shift: all of the gain remains with a shift of 0. 20 % remains with the "

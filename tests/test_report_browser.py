@@ -202,6 +202,16 @@ def test_a_table_that_is_cut_off_fades_until_it_is_scrolled_to_its_end(page):
     assert frame.evaluate("frame => getComputedStyle(frame).maskImage") == "none"
 
 
+def test_a_table_that_fades_on_the_screen_is_whole_on_paper(page):
+    page.emulate_media(media="print")
+    # Printing need not wait until the script has taken the class away.
+    look = page.locator("#cost .scroll").evaluate(
+        "frame => { frame.classList.add('more'); const { maskImage, overflow } = getComputedStyle(frame);"
+        " return [maskImage, overflow]; }"
+    )
+    assert look == ["none", "visible"]
+
+
 def test_printing_unfolds_what_is_folded(page):
     assert page.locator("details[open]").count() == 0
     page.evaluate("dispatchEvent(new Event('beforeprint'))")

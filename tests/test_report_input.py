@@ -85,7 +85,9 @@ def test_a_broken_clip_is_not_an_absent_one(workdir):
         path.write_bytes(data)
         with pytest.raises(DataError) as caught:
             make_report(workdir, workdir / "report.html")
-        assert str(caught.value) == f"{path} is no archive of arrays: run eval.py again"
+        assert (
+            str(caught.value) == f"{path} is no archive of arrays: run eval.py again (with --config.eval.pictures=True)"
+        )
     np.savez(path, scene=np.array("attic"))
     with pytest.raises(DataError, match="another version"):
         make_report(workdir, workdir / "report.html")

@@ -47,6 +47,13 @@ def test_a_family_that_no_row_has_is_remarked_on_once():
     assert warnings(rows, DEFINITIONS) == ["Not measured: TAE and OPW (no poses)."]
 
 
+def test_a_broken_row_does_not_tell_why_the_others_lack_a_family():
+    adapter = without(row("adapter", 0.1), POSES)
+    broken = without(VANILLA | {"nonfinite": 3}, POSES, "3 frame(s) with NaN or infinite predictions")
+    assert warnings([broken, adapter], DEFINITIONS)[-1] == "Not measured: TAE and OPW (no poses)."
+    assert "Not measured: TAE and OPW (3 frame(s) with NaN" in warnings([broken], DEFINITIONS)[-1]
+
+
 def test_a_family_of_which_something_is_known_is_not():
     part = [without(VANILLA, POSES[1:2]) | {"tae_vda": 0.1}]
     assert warnings(part, DEFINITIONS) == []

@@ -4,19 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from experiments import randomise
 from moving_frames import pan
 
 from smoothdino_jax import SceneCuts
 from smoothdino_jax.models.scene_cuts import blank, changed, pooled
 from smoothdino_jax.models.vit import Features
-
-
-@pytest.fixture
-def trained(tiny_model):
-    """A model whose adapter does something."""
-    randomise(tiny_model.adapter, scale=0.1)
-    return tiny_model
 
 
 def run(model, video, cuts=SceneCuts(), resets=None):  # noqa: B008

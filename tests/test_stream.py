@@ -6,19 +6,11 @@ import tracemalloc
 import jax
 import numpy as np
 import pytest
-from experiments import randomise
 from moving_frames import pan
 
 from smoothdino_jax import SceneCuts, Stream
 
 SIZE = (56, 70)
-
-
-@pytest.fixture
-def trained(tiny_model):
-    """A model whose adapter does something."""
-    randomise(tiny_model.adapter, scale=0.1)
-    return tiny_model
 
 
 def steps(model, video, cuts=None):

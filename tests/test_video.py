@@ -9,7 +9,7 @@ from fractions import Fraction
 import cv2
 import numpy as np
 import pytest
-from video_command import SEEN, frames_of, run, with_moved_adapter, without_adapter
+from video_command import SEEN, frames_of, run
 from video_files import (
     SIZE,
     alpha_video,
@@ -40,16 +40,6 @@ def video(tmp_path):
 def folder(tmp_path):
     """The same frames as images, whose pixels are exact."""
     return image_folder(tmp_path / "images", clip())
-
-
-@pytest.fixture
-def vanilla(tiny_model):
-    return without_adapter(tiny_model)
-
-
-@pytest.fixture
-def trained(tiny_model):
-    return with_moved_adapter(tiny_model)
 
 
 @pytest.fixture

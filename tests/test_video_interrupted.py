@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from video_command import SEEN, frames_of, run, with_moved_adapter, without_adapter
+from video_command import SEEN, frames_of, run
 from video_files import SIZE, clip, size_changing_video, truncated_video, write_video
 
 import smoothdino_jax.apps.video as command
@@ -40,16 +40,6 @@ class FullDisk:
 @pytest.fixture
 def video(tmp_path):
     return write_video(tmp_path / "in.mp4", clip())
-
-
-@pytest.fixture
-def vanilla(tiny_model):
-    return without_adapter(tiny_model)
-
-
-@pytest.fixture
-def trained(tiny_model):
-    return with_moved_adapter(tiny_model)
 
 
 @pytest.fixture

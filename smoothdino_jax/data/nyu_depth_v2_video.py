@@ -55,7 +55,14 @@ from tqdm import tqdm
 from smoothdino_jax.data import archives
 from smoothdino_jax.data.frames import DataError
 from smoothdino_jax.data.nyu_input import FASTDEPTH, KAGGLE, Encoded, Input, open_input
-from smoothdino_jax.data.nyu_prepare import Prepared, check_complete, moved_aside, prepare, settle
+from smoothdino_jax.data.nyu_prepare import (
+    Prepared,
+    check_complete,
+    moved_aside,
+    prepare,
+    settle,
+    without_empty_folders,
+)
 from smoothdino_jax.data.nyu_record import SceneWriter, combined_sha256
 
 try:
@@ -124,7 +131,7 @@ class NyuDepthV2Video(tfds.core.GeneratorBasedBuilder):
         with archives.claim(folder.parent):
             settle(folder)
             old = folder.exists() and mode.overwrite_dataset
-            with moved_aside(folder) if old else contextlib.nullcontext(), _without_empty_folders(self.work_folder):
+            with moved_aside(folder) if old else contextlib.nullcontext(), without_empty_folders(self.work_folder):
                 super().download_and_prepare(download_config=download_config, **arguments)
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -254,18 +261,6 @@ class NyuDepthV2Video(tfds.core.GeneratorBasedBuilder):
         )
         if self._skipped:
             (Path(self.data_path) / "skipped.txt").write_text("".join(f"{line}\n" for line in self._skipped))
-
-
-@contextlib.contextmanager
-def _without_empty_folders(folder: Path) -> Iterator[None]:
-    """Removes `folder`, and the one it is in, if they were not there before and are left empty: TFDS makes them."""
-    made = [path for path in (folder, folder.parent) if not path.exists()]
-    try:
-        yield
-    finally:
-        for path in made:
-            with contextlib.suppress(OSError):  # not empty
-                path.rmdir()
 
 
 def _read_all(source: Input, split: str) -> Iterator[tuple]:

@@ -15,7 +15,6 @@ Depth becomes a 16-bit PNG of millimetres, rounded to the nearest; what is beyon
 import contextlib
 import hashlib
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -213,7 +212,7 @@ class KaggleInput:
         else:
             millimetres = decode_grey(depth, depth_name, 16, "16-bit grey (millimetres)")
         check_same_size(pixels, millimetres, image_name, depth_name)
-        return Encoded(image, _encode(".png", millimetres, _PNG), _digest([image, depth]))
+        return Encoded(image, _encode(".png", millimetres, _PNG), hashlib.sha256(image + depth).digest())
 
     def archive_sha256(self) -> str | None:
         """The zip's SHA-256; None for a folder."""
@@ -273,7 +272,8 @@ class FastDepthInput:
         bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
         image = _encode(".jpg", bgr, _JPEG) if split == "train" else _encode(".png", bgr, [])
         millimetres = to_millimetres(depth)
-        return Encoded(image, _encode(".png", millimetres, _PNG), _digest([file_bytes(self.root / name)]))
+        sha256 = hashlib.sha256(file_bytes(self.root / name)).digest()
+        return Encoded(image, _encode(".png", millimetres, _PNG), sha256)
 
     def archive_sha256(self) -> str | None:
         """The tar's SHA-256; None for a folder."""
@@ -295,10 +295,3 @@ def to_millimetres(depth: np.ndarray) -> np.ndarray:
 
 def _encode(kind: str, pixels: np.ndarray, options: list[int]) -> bytes:
     return cv2.imencode(kind, pixels, options)[1].tobytes()
-
-
-def _digest(files: Iterable[bytes]) -> bytes:
-    digest = hashlib.sha256()
-    for data in files:
-        digest.update(data)
-    return digest.digest()

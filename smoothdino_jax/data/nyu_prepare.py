@@ -117,6 +117,18 @@ def settle(folder: Path) -> None:
         aside.rename(folder)
 
 
+@contextlib.contextmanager
+def without_empty_folders(folder: Path) -> Iterator[None]:
+    """Removes `folder`, and the one it is in, if they were not there before and are left empty: TFDS makes them."""
+    made = [path for path in (folder, folder.parent) if not path.exists()]
+    try:
+        yield
+    finally:
+        for path in made:
+            with contextlib.suppress(OSError):  # not empty
+                path.rmdir()
+
+
 def _aside(folder: Path) -> Path:
     return folder.with_name(f"replaced.{folder.name}")
 

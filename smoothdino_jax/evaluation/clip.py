@@ -5,14 +5,18 @@
 
 import dataclasses
 import math
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from smoothdino_jax.data.frames import DataError
+from smoothdino_jax.evaluation.rows import AGAIN
 
 VERSION = 2
 
@@ -105,39 +109,61 @@ class Clip:
         """Reads what `save` wrote.
 
         Raises:
-            DataError: no such file, not written by `save`, or by another version of it.
+            DataError: no such file, not written by `save`, by another version of it, or damaged.
         """
-        again = "run eval.py again (with --config.eval.pictures=True)"
+        again = f"{AGAIN} (with --config.eval.pictures=True)"
         try:
-            with np.load(path) as file:
-                arrays = dict(file)
+            with path.open("rb") as file:
+                arrays = _read_arrays(file)
         except FileNotFoundError:
             raise DataError(f"{path} does not exist: {again}") from None
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
             raise DataError(f"{path} can't be read ({error}): {again}") from None
+        except (ValueError, tokenize.TokenError):  # numpy's words advise whoever wrote the file
+            raise DataError(f"{path} is no archive of arrays: {again}") from None
         if arrays.get("version", np.array(None)).tolist() != VERSION:
             raise DataError(f"{path} was written by another version of this package: {again}")
         try:
-            features = {name[5:]: value for name, value in arrays.items() if name.startswith("ncut_")}
-            if features:
-                features["level"] = int(features["level"])
-            rows = [str(name) for name in arrays["rows"]]
-            evaluated = zip(arrays.get("evaluated", ()), arrays.get("evaluated_mse", ()), strict=True)
-            return cls(
-                scene=str(arrays["scene"]),
-                frames=arrays["frames"],
-                image=arrays["image"],
-                truth=arrays["truth"].astype(np.float32),
-                predictions={name: arrays[f"prediction_{k}"].astype(np.float32) for k, name in enumerate(rows)},
-                shift=arrays["shift"],
-                features=FeaturePictures(**features) if features else None,
-                evaluated={str(name): None if np.isnan(error) else float(error) for name, error in evaluated},
-            )
-        except (KeyError, TypeError) as error:
+            return cls._of_arrays(arrays)
+        except KeyError as error:
             raise DataError(f"{path} lacks {error}: {again}") from None
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{path} is damaged ({error}): {again}") from None
+
+    @classmethod
+    def _of_arrays(cls, arrays: dict[str, np.ndarray]) -> "Clip":
+        features = {name[5:]: value for name, value in arrays.items() if name.startswith("ncut_")}
+        if features:
+            features["level"] = int(features["level"])
+        rows = [str(name) for name in arrays["rows"]]
+        evaluated = zip(arrays.get("evaluated", ()), arrays.get("evaluated_mse", ()), strict=True)
+        return cls(
+            scene=str(arrays["scene"]),
+            frames=arrays["frames"],
+            image=arrays["image"],
+            truth=arrays["truth"].astype(np.float32),
+            predictions={name: arrays[f"prediction_{k}"].astype(np.float32) for k, name in enumerate(rows)},
+            shift=arrays["shift"],
+            features=FeaturePictures(**features) if features else None,
+            evaluated={str(name): None if np.isnan(error) else float(error) for name, error in evaluated},
+        )
+
+
+def _read_arrays(file: BinaryIO) -> dict[str, np.ndarray]:
+    """All arrays of a `.npz`; ValueError where it is none, or holds something else."""
+    if not zipfile.is_zipfile(file):
+        raise ValueError("no zip archive")
+    file.seek(0)
+    with np.load(file) as archive:
+        arrays = dict(archive)
+    if not all(isinstance(value, np.ndarray) for value in arrays.values()):
+        raise ValueError("not only arrays")
+    return arrays
 
 
 def _equal(one: float | None, other: float | None) -> bool:
+    """Whether two means are the same; JSON's null stands for all that is not finite."""
+    one, other = (None if value is None or not math.isfinite(value) else value for value in (one, other))
     if one is None or other is None:
         return one is other
     return math.isclose(one, other, rel_tol=1e-9)

@@ -82,7 +82,7 @@ class Records:
                 found["mse_pixels"] = float("nan") if broken.any() else float((column * pixels).sum() / pixels.sum())
             if name == "scale_median":
                 of_video = not (broken.any() or self.single)
-                found["scale_std"] = _within(column, self.scenes[use]) if of_video else float("nan")
+                found["scale_std"] = _scale_std(column, self.scenes[use]) if of_video else float("nan")
         return found | {
             "frames": int(use.sum()),
             "scenes": len(np.unique(self.scenes[use])),
@@ -103,8 +103,8 @@ class Records:
                     writer.writerow([row, scene, frame, *("" if np.isnan(cell) else f"{cell:.7g}" for cell in cells)])
 
 
-def _within(values: np.ndarray, scenes: np.ndarray) -> float:
-    """`scale_std` of the frames' scales; NaN where no scene has two."""
+def _scale_std(values: np.ndarray, scenes: np.ndarray) -> float:
+    """Mean over scenes of the standard deviation of a scene's scales; NaN where no scene has two."""
     spreads = []
     for scene in np.unique(scenes):
         of_scene = values[(scenes == scene) & np.isfinite(values)]

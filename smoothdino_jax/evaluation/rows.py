@@ -18,6 +18,9 @@ from smoothdino_jax.models.adapters import AdapterConfig
 VERSION = 2
 """Of `metrics.json` and `run.json`; raised when a field changes its meaning."""
 
+AGAIN = "run eval.py again"
+"""What mends a file of an evaluation that can't be used."""
+
 NEEDS_POSES = tuple(name for name in temporal.DEFINITIONS if name != "flicker")
 
 # What `add_costs` writes.
@@ -113,12 +116,12 @@ def check_version(path: Path, found: Mapping) -> None:
         path: of the file, for the message.
         found: the row, or all that `run.json` holds.
     """
-    version, again = found.get("version"), "run eval.py again"
+    version = found.get("version")
     if type(version) is not int:
         told = "has no version" if version is None else f"is of an unknown version, {version!r}"
-        raise DataError(f"{path} {told}; this smoothdino-jax reads version {VERSION}: {again}")
+        raise DataError(f"{path} {told}; this smoothdino-jax reads version {VERSION}: {AGAIN}")
     if version != VERSION:
-        age, mend = ("a newer", "update smoothdino-jax") if version > VERSION else ("an older", again)
+        age, mend = ("a newer", "update smoothdino-jax") if version > VERSION else ("an older", AGAIN)
         raise DataError(
             f"{path} was written in version {version}, by {age} eval.py; this smoothdino-jax reads version {VERSION}: "
             f"{mend}"

@@ -6,12 +6,11 @@ may be unlike its training. What is said is therefore what was measured, with on
 
 from collections.abc import Collection, Mapping, Sequence
 
-from smoothdino_jax.apps.report.words import named
+from smoothdino_jax.apps.report.words import LEAST, listed, named
 
 _HALF = 0.5  # of the gain
 _ALL = (0.9, 1.1)  # of the gain: between, a part of the input makes no difference; above, it does harm
 _READS_AS_ALL = 0.99
-_LEAST = 5e-4  # of the first row's MSE: a gain below reads as no change, and shares of it are shares of nothing
 # What an ablation does, by the part of the input that it takes away. Its words say what else is unusual for the model.
 _PARTS = {
     "the past": {
@@ -62,7 +61,7 @@ def _shares(rows: Sequence[dict], smoothed: dict) -> dict[str, float]:
     """Ablation -> share of the gain that remains; empty without a gain, or where its interval includes none."""
     first, interval = rows[0], smoothed["mse_change_ci"]
     gain = first["mse"] - smoothed["mse"]
-    if gain <= _LEAST * first["mse"] or (interval and interval[1] >= 0):
+    if gain <= LEAST * first["mse"] or (interval and interval[1] >= 0):
         return {}
     shares = {}
     for row in rows:
@@ -99,9 +98,8 @@ def _remaining(shares: Mapping[str, float], verdict: str = "") -> str:
     told = []
     for share, done in ways.items():
         start = f"{verdict}: {share}" if verdict and not told else share[0].upper() + share[1:]
-        listed = ", and ".join([", ".join(done[:-1]), done[-1]] if len(done) > 1 else done)
         of = " of it" if told and share.endswith("all") else "" if told else " of the gain"
-        told.append(f"{start}{of} remains {listed}.")
+        told.append(f"{start}{of} remains {listed(done)}.")
     return " ".join(told)
 
 

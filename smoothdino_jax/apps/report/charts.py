@@ -60,12 +60,10 @@ def mse_parts(rows: Sequence[dict]) -> Figure | None:
     """How much of the MSE one factor per frame would take away, and how much is left.
 
     The two parts are `mse - mse_ls_scaled` and `mse_ls_scaled`. Beside each bar: the change against the first row in
-    per cent of that row's MSE, in all and of each part.
+    per cent of that row's MSE, in all and of each part. A bar much longer than most is cut, and told in numbers.
 
     Args:
         rows: of `metrics.json`; those with `mse` and `mse_ls_scaled` are drawn.
-
-    A bar much longer than most is cut, and told in numbers.
 
     Returns:
         None without such a row.

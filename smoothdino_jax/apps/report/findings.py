@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from smoothdino_jax.apps.report.ablations import past_verdict, remaining_gain
 from smoothdino_jax.apps.report.scale_gain import scale_of_gain
-from smoothdino_jax.apps.report.words import counted, named
+from smoothdino_jax.apps.report.words import LEAST, counted, named
 from smoothdino_jax.metrics import Definition
 
 Interval = Callable[[str, str], tuple[float, float] | None]
@@ -149,7 +149,7 @@ def _cost(first: dict, smoothed: dict) -> str:
 
 
 def _same(change: float) -> bool:
-    return abs(change) < 5e-4
+    return abs(change) < LEAST
 
 
 def _interval(interval: Sequence[float]) -> str:

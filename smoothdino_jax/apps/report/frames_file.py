@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import Shaped
 
 from smoothdino_jax.data.frames import DataError
+from smoothdino_jax.evaluation.rows import AGAIN
 
 _LABELS = ("row", "scene")
 _COUNTS = ("frame", "pixels", "nonfinite")
-_AGAIN = "run eval.py again"
 
 
 def read_frames(path: Path) -> dict[str, dict[str, Shaped[np.ndarray, "f"]]]:
@@ -23,18 +23,18 @@ def read_frames(path: Path) -> dict[str, dict[str, Shaped[np.ndarray, "f"]]]:
         with path.open(newline="", encoding="utf-8") as file:
             header, *lines = csv.reader(file)
     except (OSError, ValueError, csv.Error) as error:  # of UTF-8 too; and of a file without a line
-        raise DataError(f"{path} can't be read ({error}): {_AGAIN}") from None
+        raise DataError(f"{path} can't be read ({error}): {AGAIN}") from None
     if lacking := [name for name in (*_LABELS, *_COUNTS) if name not in header]:
-        raise DataError(f"{path} has no column {', '.join(lacking)}: {_AGAIN}")
+        raise DataError(f"{path} has no column {', '.join(lacking)}: {AGAIN}")
     rows = {}
     for number, line in enumerate(lines, 2):
         if len(line) != len(header):
-            raise DataError(f"{path}, line {number}: {len(line)} cells under {len(header)} columns: {_AGAIN}")
+            raise DataError(f"{path}, line {number}: {len(line)} cells under {len(header)} columns: {AGAIN}")
         rows.setdefault(line[header.index("row")], []).append(line)
     try:
         return {row: _columns(header, cells) for row, cells in rows.items()}
     except ValueError as error:
-        raise DataError(f"{path} has a cell that is no number ({error}): {_AGAIN}") from None
+        raise DataError(f"{path} has a cell that is no number ({error}): {AGAIN}") from None
 
 
 def _columns(header: list[str], lines: list[list[str]]) -> dict[str, Shaped[np.ndarray, "f"]]:

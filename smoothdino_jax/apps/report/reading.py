@@ -6,7 +6,6 @@ reason in `Evaluation.absent`. A file that is there but can't be read is an erro
 
 import dataclasses
 import json
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +16,10 @@ from smoothdino_jax.apps.report.words import named
 from smoothdino_jax.data.frames import DataError
 from smoothdino_jax.evaluation.bootstrap import bootstrap_change
 from smoothdino_jax.evaluation.clip import Clip
-from smoothdino_jax.evaluation.rows import check_version
+from smoothdino_jax.evaluation.rows import AGAIN, check_version
 
 FIELDS = ("name", "kind", "what", "model", "frames", "scenes", "empty", "nonfinite", "counts", "missing")
 FIELDS += ("unit", "units", "mse", "mse_ci", "mse_change", "mse_change_ci")
-_AGAIN = "run eval.py again"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +108,7 @@ def read_evaluation(workdir: Path, folder: str = "eval") -> Evaluation:
     if (evaluation / "frames.csv").is_file():
         frames = read_frames(evaluation / "frames.csv")
         if unknown := sorted({row["name"] for row in rows} - frames.keys()):
-            raise DataError(f"{evaluation / 'frames.csv'} lacks the rows {', '.join(unknown)}: run eval.py again")
+            raise DataError(f"{evaluation / 'frames.csv'} lacks the rows {', '.join(unknown)}: {AGAIN}")
     else:
         absent.append(f"{folder}/frames.csv is missing: no table of scenes, and no figure that shows single frames.")
     run = {}
@@ -121,7 +119,7 @@ def read_evaluation(workdir: Path, folder: str = "eval") -> Evaluation:
         absent.append(f"{folder}/run.json is missing: the command, the versions and the data are not known.")
     clip = None
     if (evaluation / "clip.npz").is_file():
-        clip = _read_clip(evaluation / "clip.npz")
+        clip = Clip.load(evaluation / "clip.npz")
     else:
         absent.append(f"{folder}/clip.npz is missing: no pictures and no player (eval.py with eval.pictures=False).")
     config = _read_object(workdir / "config.json") if (workdir / "config.json").is_file() else {}
@@ -133,7 +131,7 @@ def read_evaluation(workdir: Path, folder: str = "eval") -> Evaluation:
     found = Evaluation(workdir, folder, rows, frames, run, clip, {}, config, trained_by, absent)
     if clip is not None and (unfit := _unfit(found)):
         absent.append(
-            f"{folder}/clip.npz is of another evaluation, so there are no pictures and no player: {unfit} ({_AGAIN})."
+            f"{folder}/clip.npz is of another evaluation, so there are no pictures and no player: {unfit} ({AGAIN})."
         )
         found = dataclasses.replace(found, clip=None)
     found.logs.update(_read_logs(found))
@@ -150,17 +148,17 @@ def read_rows(path: Path) -> list[dict]:
     """
     rows = _read_json(path)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise DataError(f"{path} holds no list of rows: {_AGAIN}")
+        raise DataError(f"{path} holds no list of rows: {AGAIN}")
     if not rows:
-        raise DataError(f"{path} has no rows: {_AGAIN}")
+        raise DataError(f"{path} has no rows: {AGAIN}")
     for row in rows:
         check_version(path, row)
         if lacking := [field for field in FIELDS if field not in row]:
             name = row.get("name", "a row without a name")
-            raise DataError(f"{path}: {name} lacks {', '.join(lacking)}: {_AGAIN}")
+            raise DataError(f"{path}: {name} lacks {', '.join(lacking)}: {AGAIN}")
     names = [row["name"] for row in rows]
     if len(set(names)) < len(names):
-        raise DataError(f"{path} names a row twice ({', '.join(names)}): {_AGAIN}")
+        raise DataError(f"{path} names a row twice ({', '.join(names)}): {AGAIN}")
     return rows
 
 
@@ -168,24 +166,14 @@ def _read_json(path: Path):
     try:
         return json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda _: None)
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} can't be read as JSON ({error}): {_AGAIN}") from None
+        raise DataError(f"{path} can't be read as JSON ({error}): {AGAIN}") from None
 
 
 def _read_object(path: Path) -> dict:
     found = _read_json(path)
     if not isinstance(found, dict):
-        raise DataError(f"{path} holds no JSON object: {_AGAIN}")
+        raise DataError(f"{path} holds no JSON object: {AGAIN}")
     return found
-
-
-def _read_clip(path: Path) -> Clip:
-    try:
-        if zipfile.is_zipfile(path):
-            return Clip.load(path)
-    except DataError as error:
-        if "allow_pickle" not in str(error):  # numpy's advice, to whoever wrote the file
-            raise
-    raise DataError(f"{path} is no archive of arrays: {_AGAIN}")
 
 
 def _unfit(found: Evaluation) -> str:

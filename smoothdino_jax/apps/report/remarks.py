@@ -74,7 +74,11 @@ def _missing_families(rows: Sequence[dict], definitions: Mapping[str, Definition
     found: dict[str, list[str]] = {}
     for family, starts in _FAMILIES.items():
         names = [name for name in definitions if name.startswith(starts)]
-        reasons = [row["missing"][name] for name in names for row in rows if name in (row["missing"] or {})]
-        if reasons and all(row.get(name) is None for row in rows for name in names):
-            found.setdefault(reasons[0], []).append(family)
+        if any(row.get(name) is not None for row in rows for name in names):
+            continue
+        reasons = [(row, row["missing"][name]) for name in names for row in rows if name in (row["missing"] or {})]
+        # A row that is broken lacks its metrics for that reason: what the others say is of the data.
+        sound = [reason for row, reason in reasons if not row["nonfinite"]] or [reason for _, reason in reasons]
+        if sound:
+            found.setdefault(sound[0], []).append(family)
     return found

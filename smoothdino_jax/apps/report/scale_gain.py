@@ -4,9 +4,7 @@
 of a gain that is scale is the change of this part over the change of the MSE.
 """
 
-from smoothdino_jax.apps.report.words import named
-
-_LEAST = 5e-4  # of the first row's MSE: what changes less reads as the same
+from smoothdino_jax.apps.report.words import LEAST, named
 
 
 def scale_of_gain(first: dict, smoothed: dict) -> str:
@@ -21,9 +19,9 @@ def scale_of_gain(first: dict, smoothed: dict) -> str:
     rest = (smoothed["mse_ls_scaled"] - first["mse_ls_scaled"]) / first["mse"]
     change = smoothed["mse"] / first["mse"] - 1
     scale = change - rest
-    if max(abs(scale), abs(rest)) < _LEAST:
+    if max(abs(scale), abs(rest)) < LEAST:
         return ""
-    if abs(change) < _LEAST or (min(abs(scale), abs(rest)) >= _LEAST and (scale < 0) != (rest < 0)):
+    if abs(change) < LEAST or (min(abs(scale), abs(rest)) >= LEAST and (scale < 0) != (rest < 0)):
         return _opposed(first["name"], scale, rest)
     share = round(100 * min(1.0, max(0.0, scale / change)))
     interval = smoothed["mse_change_ci"]
@@ -49,7 +47,7 @@ def _opposed(first: str, scale: float, rest: float) -> str:
     """Of two parts that go opposite ways no share can be told."""
 
     def told(part: float) -> str:
-        if abs(part) < _LEAST:
+        if abs(part) < LEAST:
             return "changes nothing"
         return f"takes {100 * -part:.2g} % off" if part < 0 else f"adds {100 * part:.2g} %"
 

@@ -139,8 +139,11 @@ def legend_below(figure: Figure, axes: Axes, handles=None) -> None:
 
 
 def percent(share: float) -> str:
-    """A signed change: -0.174 is "−17.4 %", 12.34 is "+1234 %"."""
-    return f"{100 * share:+.{0 if abs(share) >= 10 else 1}f} %".replace("-", "−")
+    """A signed change: -0.174 is "−17.4 %", 12.34 is "+1234 %", and what reads as 0 has no sign."""
+    value = round(100 * share, 1)
+    if value == 0:
+        return "0.0 %"
+    return f"{value:+.{0 if abs(value) >= 1000 else 1}f} %".replace("-", "−")
 
 
 def number(value: float) -> str:

@@ -4,8 +4,12 @@ Names of rows and folders stand between backticks until they are shown, so that 
 """
 
 import re
+from collections.abc import Sequence
 
 from markupsafe import Markup, escape
+
+LEAST = 5e-4
+"""A relative change below reads as the same; of a gain below, shares are shares of nothing."""
 
 _NAME = re.compile("`([^`]*)`")
 
@@ -31,6 +35,6 @@ def counted(count: int, name: str) -> str:
     return f"{count:,} {name}" + "s" * (count != 1)
 
 
-def listed(items: list[str]) -> str:
+def listed(items: Sequence[str]) -> str:
     """An enumeration: "a, b and c"."""
     return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
