@@ -9,8 +9,11 @@ Prints a table and writes metrics.json, metrics.csv, table.md, frames.csv, run.j
 uses the past. docs/evaluation.md says what everything means.
 """
 
-from smoothdino_jax.apps.entry import run
-from smoothdino_jax.apps.evaluate import evaluate_workdir
+from smoothdino_jax import interrupts
 
 if __name__ == "__main__":
-    run(evaluate_workdir, __doc__)
+    with interrupts.ending("interrupted"):
+        from smoothdino_jax.apps.entry import run  # imports JAX, which takes seconds
+        from smoothdino_jax.apps.evaluate import evaluate_workdir
+
+        run(evaluate_workdir, __doc__)

@@ -7,8 +7,11 @@ Every field of smoothdino_jax/config.py can be given as --config.field=value. WO
 (log.jsonl, tensorboard) and model/, which `eval.py`, `smoothdino video` and `smoothdino_jax.load` read.
 """
 
-from smoothdino_jax.apps.entry import run
-from smoothdino_jax.training import train_and_evaluate
+from smoothdino_jax import interrupts
 
 if __name__ == "__main__":
-    run(train_and_evaluate, __doc__, resumes=True)
+    with interrupts.ending("interrupted"):
+        from smoothdino_jax.apps.entry import run  # imports JAX, which takes seconds
+        from smoothdino_jax.training import train_and_evaluate
+
+        run(train_and_evaluate, __doc__, resumes=True)

@@ -8,13 +8,10 @@ from smoothdino_jax import interrupts
 
 def command() -> NoReturn:
     """Runs the command line and ends the process with its exit code; by Ctrl-C at once, from the first moment on."""
-    interrupts.never_lose()
-    try:
-        with interrupts.restored():
-            from smoothdino_jax.apps.cli import main  # imports JAX, which takes seconds
+    with interrupts.ending("smoothdino: interrupted"):
+        from smoothdino_jax.apps.cli import main  # imports JAX, which takes seconds
+
         code = main()
-    except KeyboardInterrupt:
-        interrupts.stop("smoothdino: interrupted")
     if code == interrupts.exit_code():
         interrupts.stop()
     sys.exit(code)

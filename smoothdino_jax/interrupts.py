@@ -65,6 +65,17 @@ def restored(keep: type[Exception] | tuple[type[Exception], ...] = ()) -> Iterat
         raise
 
 
+@contextlib.contextmanager
+def ending(message: str) -> Iterator[None]:
+    """For whole programs, from their imports on: within it, Ctrl-C ends the process with one line."""
+    never_lose()
+    try:
+        with restored():
+            yield
+    except KeyboardInterrupt:
+        stop(message)
+
+
 def exit_code() -> int:
     """Of an interrupted program, as shells have it: 128 and the signal's number; 130 for Ctrl-C."""
     return 128 + (_received[0] if _received else signal.SIGINT)

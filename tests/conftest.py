@@ -1,6 +1,10 @@
 """What all tests share: shapes in signatures are checked, everything runs on the CPU."""
 
 import os
+import signal
+
+# What runs in the background of a script has Ctrl-C ignored, and hands that on to the programs that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before anything imports jax.
 os.environ["JAX_PLATFORMS"] = "cpu"

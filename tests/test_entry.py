@@ -52,7 +52,7 @@ def test_bad_input_ends_with_a_line_and_code_2(start):
         ("--config.train.speed=9", '--config.train.speed=9: there is no field "speed" ('),
         ("--config.modle.window=9", '--config.modle.window=9: there is no field "modle", did you mean "model"? ('),
         ("--config.train.steps=many", "flag --config.train.steps=many: invalid literal"),
-        (f"--config={CONFIG}:none", 'ValueError: configs/demo.py:none: use "adapter"'),
+        (f"--config={CONFIG}:none", 'error: configs/demo.py:none: use "adapter"'),
     ],
 )
 def test_a_wrong_option_is_told_on_one_line(start, argument, message):
@@ -74,3 +74,20 @@ def test_a_config_file_that_breaks_is_told_on_one_line(tmp_path):
         assert done.returncode == 2
         assert message in done.stderr
         assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "error: --config and --workdir must be given ("),
+        (["--config=configs/demo.py"], "error: --workdir must be given ("),
+        (["--config=none.py", "--workdir=w"], "error: no such config file: none.py\n"),
+        (["--config=none.py", "--workdir=w", "--config.seed=1"], "error: no such config file: none.py\n"),
+    ],
+)
+def test_what_is_not_given_or_not_there_is_told(arguments, message):
+    command = [sys.executable, "train.py", *arguments]
+    done = subprocess.run(command, cwd=CONFIG.parents[1], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(message)
+    assert done.stderr.count("\n") == 1

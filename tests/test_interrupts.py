@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from video_files import clip, write_video
@@ -131,3 +132,14 @@ def test_a_command_ends_by_it_whatever_became_of_it(tmp_path, name, becomes, cod
 @pytest.mark.parametrize("program", [COLLECTING, IMPORTING])
 def test_a_command_ends_by_it_wherever_it_comes(tmp_path, program):
     assert run(tmp_path, program) == 130
+
+
+@pytest.mark.parametrize("program", ["train.py", "eval.py"])
+def test_programs_end_by_it_while_they_import(tmp_path, program):
+    (tmp_path / "sitecustomize.py").write_text(IMPORTING)
+    root = Path(__file__).resolve().parents[1]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(root)])}
+    done = subprocess.run(
+        [sys.executable, root / program], capture_output=True, text=True, env=environment, check=False
+    )
+    assert (done.returncode, done.stderr.strip()) == (130, "interrupted")

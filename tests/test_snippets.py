@@ -40,6 +40,9 @@ class Camera:
         self.number, self.released = 0, False
         Camera.last = self
 
+    def isOpened(self):
+        return True
+
     def read(self):
         if self.number == Camera.frames:
             return False, None

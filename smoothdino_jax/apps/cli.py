@@ -51,8 +51,20 @@ def _main(argv: Sequence[str] | None) -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """Refuses what it does not know itself: a command under its own usage, not under that of all."""
+
+    def parse_known_args(self, args=None, namespace=None):
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            shown = " ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")
+            hint = "" if unknown[0].startswith("-") else " (a pattern of files needs quotes, or the shell replaces it)"
+            self.error(f"unrecognized arguments: {shown}{hint}")
+        return known, unknown
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="smoothdino",
         description="Temporally smoothed metric depth from video: DINOv2 and DPT, frozen, with a small "
         "trained adapter between them.",

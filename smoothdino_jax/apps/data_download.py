@@ -11,8 +11,9 @@ from smoothdino_jax.data.public_archives import DOWNLOADS, Download, find
 from smoothdino_jax.data.unpacking import SUFFIXES, stem_of, unpack
 
 _DESCRIPTION = """\
-Downloads a public RGB-D archive and unpacks it. A download that was stopped goes on where it was when the same
-command is run again. Size and checksum are checked as far as they are known. Without NAME: the table of what there is.
+Downloads a public RGB-D archive, and unpacks it with --unpack. A download that was stopped goes on where it was when
+the same command is run again. Size and checksum are checked as far as they are known. Without NAME: the table of what
+there is.
 """
 _EXAMPLES = """\
 examples:

@@ -25,11 +25,12 @@ def run(main: Callable[[ConfigDict, Path], object], doc: str, resumes: bool = Fa
         doc: its help text.
         resumes: the same command goes on after an interruption.
     """
-    interrupts.never_lose()
     sys.modules["__main__"].__doc__ = doc
     config = config_flags.DEFINE_config_file("config", None, "Configuration file, see configs/.", lock_config=True)
     workdir = flags.DEFINE_string("workdir", None, "Folder for everything that is written.")
     flags.mark_flags_as_required(["config", "workdir"])
+    for name in ("config", "workdir"):  # or --help would leave them out, as they are defined in this module
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
 
     def start(argv: list[str]) -> None:
         if len(argv) > 1:
@@ -44,14 +45,12 @@ def run(main: Callable[[ConfigDict, Path], object], doc: str, resumes: bool = Fa
         except (ValueError, TypeError, OSError) as error:
             if os.environ.get("SMOOTHDINO_TRACEBACK"):
                 raise
-            _fail(f"{' '.join(str(error).split())} (SMOOTHDINO_TRACEBACK=1 shows where)")
+            _fail(_no_config(error) or f"{' '.join(str(error).split())} (SMOOTHDINO_TRACEBACK=1 shows where)")
         except KeyboardInterrupt:
             interrupts.stop(f"interrupted; {_way_on(Path(workdir.value))}" if resumes else "interrupted")
 
-    try:
+    with interrupts.ending("interrupted"):
         app.run(start, flags_parser=_parse)
-    except KeyboardInterrupt:  # while flags are parsed
-        interrupts.stop("interrupted")
 
 
 def _parse(argv: list[str]) -> list[str]:
@@ -60,13 +59,23 @@ def _parse(argv: list[str]) -> list[str]:
         return flags.FLAGS(argv)
     except flags.Error as error:
         # For a config file that raises, the message is a whole traceback: what was raised is its last line.
-        _fail(f"{str(error).strip().splitlines()[-1]} (--help tells the options)")
+        message = str(error).strip().splitlines()[-1].removeprefix("ValueError: ")
+        if "must have a value other than None" in message:
+            missing = [f"--{name}" for name in ("config", "workdir") if not flags.FLAGS[name].present]
+            message = f"{' and '.join(missing)} must be given"
+        _fail(f"{message} (--help tells the options)")
     except (KeyError, AttributeError) as error:
         _fail(f"{_no_field(_on_a_line(error), argv)} (all fields: smoothdino_jax/config.py)")
     except (TypeError, ValueError, OSError) as error:
-        _fail(f"{_on_a_line(error)} (all fields: smoothdino_jax/config.py)")
+        _fail(_no_config(error) or f"{_on_a_line(error)} (all fields: smoothdino_jax/config.py)")
     except (ImportError, SyntaxError) as error:
         _fail(f"the config file can't be used: {' '.join(str(error).split())}")
+
+
+def _no_config(error: Exception) -> str | None:
+    """ml_collections tells of a missing config file at length, and only when a field is asked for."""
+    found = re.search(r"Failed loading config file.*No such file or directory: '([^']*)'", str(error), re.DOTALL)
+    return found and f"no such config file: {found[1]}"
 
 
 def _no_field(message: str, argv: list[str]) -> str:
