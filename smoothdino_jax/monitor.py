@@ -1,8 +1,11 @@
-"""What watches a training run: the NaN guard and the text beside the progress bar."""
+"""What watches a training run: the NaN guard, the progress bar and the text beside it."""
 
 import math
+import sys
+from time import perf_counter
 
 import jax
+from tqdm import tqdm
 
 from smoothdino_jax.weights.checkpoints import Checkpoints
 
@@ -43,6 +46,31 @@ class Watch:
                 f"step {number}: {', '.join(bad)} is not finite. Last good checkpoint: {good}. Check the data for "
                 "NaN, or lower train.learning_rate or set train.clip_norm."
             )
+
+
+def step_bar(total: int, done: int, shown: bool) -> tqdm:
+    """A progress bar over training steps; where it goes into a file, it is drawn now and then only."""
+    interval = 0.1 if sys.stderr.isatty() else 20
+    return tqdm(total=total, initial=done, unit="step", disable=not shown, dynamic_ncols=True, mininterval=interval)
+
+
+class Throughput:
+    """Frames per second from one look to the next.
+
+    Args:
+        step: steps done so far.
+        frames: of a step.
+    """
+
+    def __init__(self, step: int, frames: int):
+        self._frames, self._step, self._then = frames, step, perf_counter()
+
+    def look(self, step: int) -> float:
+        """The rate since the last look."""
+        now = perf_counter()
+        rate = (step - self._step) * self._frames / (now - self._then)
+        self._step, self._then = step, now
+        return rate
 
 
 class Postfix:

@@ -30,7 +30,7 @@ from smoothdino_jax.experiment import build_model, check_config, open_data, trai
 from smoothdino_jax.logs import Logs
 from smoothdino_jax.machine import provenance
 from smoothdino_jax.models.smoothdino import SmoothDINO
-from smoothdino_jax.monitor import Postfix, Watch
+from smoothdino_jax.monitor import Postfix, Throughput, Watch, step_bar
 from smoothdino_jax.optimizer import make_optimizer
 from smoothdino_jax.weights.checkpoints import Checkpoints
 from smoothdino_jax.weights.folder import check_free, save
@@ -149,14 +149,14 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> SmoothDINO:
         return row["mse"]
 
     watch = Watch(checkpoints)
-    bar = tqdm(total=total, initial=int(state.step), unit="step", disable=not first, dynamic_ncols=True)
+    bar = step_bar(total, int(state.step), shown=first)
     if "adapter" in trainable and vanilla is None:
         vanilla = evaluate({"": model.vanilla()}, lanes, progress="vanilla")[""]["mse"]
         logs.write(0, {"validation/vanilla_mse": vanilla})
     postfix = Postfix(vanilla, logs.latest("validation/mse"))
 
     # Loop. What a step measured is looked at one step later, so that the device never waits for the host.
-    per_step = config.train.batch_size * config.data.clip_length
+    throughput = Throughput(int(state.step), config.train.batch_size * config.data.clip_length)
     for number in range(int(state.step) + 1, total + 1):
         batch = jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharded, x), next(iterator))
         interrupts.check()
@@ -166,9 +166,9 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path) -> SmoothDINO:
         last = number == total
         if number % LOG_EVERY == 0 or last:
             values = watch.flush()
-            rate = {"frames_per_second": (bar.format_dict["rate"] or 0) * per_step}
+            rate = {"frames_per_second": throughput.look(number)}
             logs.write(number, {f"train/{name}": value for name, value in (values | rate).items()})
-            bar.set_postfix_str(postfix.train(values["loss"], rate["frames_per_second"]))
+            bar.set_postfix_str(postfix.train(values["loss"], rate["frames_per_second"]), refresh=False)
         if number % every == 0 or last:
             watch.flush()
             bar.set_postfix_str(postfix.validation(validate(number, state)))
