@@ -49,8 +49,7 @@ def run(main: Callable[[ConfigDict, Path], object], doc: str, resumes: bool = Fa
         except KeyboardInterrupt:
             interrupts.stop(f"interrupted; {_way_on(Path(workdir.value))}" if resumes else "interrupted")
 
-    with interrupts.ending("interrupted"):
-        app.run(start, flags_parser=_parse)
+    app.run(start, flags_parser=_parse)
 
 
 def _parse(argv: list[str]) -> list[str]:

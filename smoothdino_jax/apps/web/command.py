@@ -87,18 +87,15 @@ def _run(args: argparse.Namespace) -> None:
     if len(checkpoints) == 1:
         _say(f"{_TINY} has only seen rendered rooms: for real pictures, add --checkpoint")
     limits = Limits(args.max_mb, args.max_seconds)
-    before = signal.signal(signal.SIGTERM, _interrupt)  # or what was uploaded would stay behind
     try:
         page = serve(checkpoints, limits, short_side=args.size, host=args.host, port=args.port, browser=args.open)
         with page as demo:
             print(f"{demo.local_url} (Ctrl-C ends it)", flush=True)
             signal.pause() if hasattr(signal, "pause") else demo.block_thread()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # SIGTERM too, see interrupts.py
         _say("ended; uploads and depth are removed")
         if working():
             _leave()
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _check(args: argparse.Namespace) -> list[str]:
@@ -116,10 +113,6 @@ def _check(args: argparse.Namespace) -> list[str]:
         known = checkpoint == _TINY and not Path(checkpoint).exists()
         read_config(embedded() if known else checkpoint)
     return checkpoints
-
-
-def _interrupt(*_) -> None:
-    raise KeyboardInterrupt
 
 
 def _leave() -> NoReturn:
